@@ -1,0 +1,99 @@
+"""Third-party files that the pages load, taken from installed packages, never from another host.
+
+Nothing of it is committed, and each page loads only what it uses: MathJax where there are formulas,
+Vega where there is an explorer. The theme's icon script, the heaviest file of every page, is cut
+down to the icons that the site shows.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
+VEGA_FILE = "vendor/vega.js"
+NEEDS_SCRIPT = re.compile(r'class="(?:explorer|predict|outcome)\b')
+# In the theme's file: name:[width,height,[codes and aliases],"code","path"],
+ICON = re.compile(
+    r'"?(?P<name>[\w-]+)"?:\[\d+,\d+,\[(?P<aliases>[^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
+)
+
+logger = logging.getLogger(__name__)
+
+
+def choose_scripts(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    """Load each script on the pages that have something for it to do."""
+    body = context.get("body", "")
+    if 'class="math' not in body:  # Sphinx counts the formulas of the pages below this one, too
+        scripts = context["script_files"]
+        scripts[:] = [one for one in scripts if app.config.mathjax_path not in str(one.filename)]
+    if not NEEDS_SCRIPT.search(body):
+        return
+    attributes = {"defer": "defer"}
+    if 'class="explorer"' in body:
+        if find_spec("vl_convert"):
+            attributes["data-vega"] = VEGA_FILE
+        else:
+            logger.info("vl-convert-python is not installed: explorers show their start only")
+    app.add_js_file("explorer.js", **attributes)
+
+
+def copy_assets(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax, Vega and the smaller icon script into the finished site."""
+    if error is not None or app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    pages = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
+    if any(app.config.mathjax_path in page for page in pages):
+        copy_mathjax(site / "_static" / "mathjax")
+    if any(f'data-vega="{VEGA_FILE}"' in page for page in pages):
+        write_vega(site / "_static" / VEGA_FILE)
+    cut_icons(pages, site / "_static" / "scripts" / "fontawesome.js")
+
+
+def copy_mathjax(target: Path) -> None:
+    spec = find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        logger.info("sphinx-mathjax-offline is not installed: formulas stay TeX source")
+        return
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    for part in MATHJAX_PARTS:
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, dirs_exist_ok=True)
+        else:
+            shutil.copy(source / part, target / part)
+
+
+def write_vega(target: Path) -> None:
+    import vl_convert
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # In a function, because the bundle's names are those of Sphinx's own scripts.
+    target.write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", encoding="utf-8")
+
+
+def cut_icons(pages: list[str], script: Path) -> None:
+    """Keep the icons whose names occur in a page (a name may be one of the icon's aliases)."""
+    used = {name for page in pages for name in re.findall(r"\bfa-([\w-]+)", page)}
+
+    def keep(icon: re.Match[str]) -> str:
+        names = {icon["name"], *re.findall(r'"([\w-]+)"', icon["aliases"])}
+        return icon[0] if names & used else ""
+
+    script.write_text(ICON.sub(keep, script.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", choose_scripts)
+    app.connect("build-finished", copy_assets)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,64 @@
+"""What the notebooks' outputs become on a page.
+
+* A picture gets the text computed from its data (the bundle's ``text/plain``) as its alternative.
+* An explorer's picture goes into its figure, where a reader without JavaScript finds it.
+* The markers behind prose numbers (``<!--= expression -->``) are for the tests and are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+MARKER = re.compile(r"\s*<!--=.*?-->\s*", re.DOTALL)
+PICTURE_SLOT = '<div class="explorer-static">'
+
+
+class DropMarkers(SphinxTransform):
+    """Remove the prose markers before titles, search words and descriptions are collected."""
+
+    default_priority = 20
+
+    def apply(self, **kwargs: Any) -> None:
+        for node in list(self.document.findall(nodes.raw)):
+            if MARKER.fullmatch(node.astext()):
+                node.parent.remove(node)
+
+
+class DescribePictures(SphinxPostTransform):
+    """Join the picture, the text and the HTML of one output bundle."""
+
+    default_priority = 3  # myst-nb keeps a single one of them at priority 4
+
+    def run(self, **kwargs: Any) -> None:
+        for bundle in list(self.document.findall(_is_bundle)):
+            parts = {part["mime_type"]: part for part in bundle.children}
+            picture, text = parts.get("image/png"), parts.get("text/plain")
+            if picture is None or text is None:
+                continue
+            images = list(picture.findall(nodes.image))
+            for image in images:
+                image["alt"] = text.astext()
+            page = parts.get("text/html")
+            if page is not None and PICTURE_SLOT in page.astext():
+                before, after = page.astext().split(PICTURE_SLOT, 1)
+                page.children = [
+                    nodes.raw("", before + PICTURE_SLOT, format="html"),
+                    *images,
+                    nodes.raw("", after, format="html"),
+                ]
+
+
+def _is_bundle(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.container) and node.get("nb_element") == "mime_bundle"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_transform(DropMarkers)
+    app.add_post_transform(DescribePictures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,116 @@
+"""Checks the numbers in a notebook's prose in the same kernel, when nbval runs the notebook.
+
+``pytest --nbval --nbval-current-env book`` collects nbval's own cells and one item more for each
+notebook, "prose numbers". A summary tells each notebook's time and the share of outputs compared.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+from nbval.plugin import IPyNbFile
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the house's rules are no installed package
+
+from tests.house import prose  # noqa: E402
+from tests.house.notebooks import Notebook, compared  # noqa: E402
+
+ANSWER_TIMEOUT_SECONDS = 60
+
+
+class CheckedNotebook(IPyNbFile):  # type: ignore[misc]
+    """nbval's notebook, and after its last cell the numbers in its prose."""
+
+    started = 0.0
+
+    def setup(self) -> None:
+        self.started = time.perf_counter()
+        super().setup()
+
+    def collect(self) -> Iterator[pytest.Item]:
+        yield from super().collect()
+        yield ProseNumbers.from_parent(self, name="prose numbers")
+
+
+class ProseNumbers(pytest.Item):
+    """Computes every bound number of the notebook and compares it with what the prose says."""
+
+    parent: CheckedNotebook
+
+    def runtest(self) -> None:
+        notebook = Notebook(self.path, ROOT)
+        some, every = compared(notebook)
+        seconds = time.perf_counter() - self.parent.started
+        self.user_properties.append(("notebook", (notebook.name, seconds, some, every)))
+        cells = [(cell.id, prose.scan(cell.source).bound) for cell in notebook.markdown]
+        own = [(name, [b for b in bounds if not b.quoted]) for name, bounds in cells]
+        bodies = {bound.body for _, bounds in own for bound in bounds}
+        values, errors = self._ask(prose.user_expressions(sorted(bodies), notebook.run_seconds))
+        lines = [
+            f"cell {name}: {line}"
+            for name, bounds in own
+            for line in prose.differences(bounds, values, errors)
+        ]
+        if lines:
+            raise ProseError("\n".join([*lines, "If the new numbers are right: make numbers"]))
+
+    def _ask(self, expressions: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        kernel = self.parent.kernel
+        if kernel is None or not kernel.is_alive() or self.parent.timed_out:
+            raise ProseError("the kernel is gone: a cell before crashed it or ran out of time")
+        asked = kernel.kc.execute("", store_history=False, user_expressions=expressions)
+        try:
+            while True:
+                reply = kernel.get_message("shell", timeout=ANSWER_TIMEOUT_SECONDS)
+                if reply["parent_header"].get("msg_id") == asked:
+                    return prose.read_reply(reply["content"])
+        except Empty as error:
+            raise ProseError(f"no answer in {ANSWER_TIMEOUT_SECONDS} seconds") from error
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, ProseError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"{self.path.name}::prose numbers"
+
+
+class ProseError(Exception):
+    """What the prose says is not what the notebook computes."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[Any], list[Any]]:
+    nodes = yield
+    return [
+        CheckedNotebook.from_parent(parent, path=file_path) if type(node) is IPyNbFile else node
+        for node in nodes
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == "notebook"
+    ]
+    if rows:
+        terminalreporter.section("notebooks")
+        for name, seconds, some, every in sorted(map(tuple, rows)):
+            terminalreporter.line(f"{name}: {seconds:.0f} s, {some} of {every} outputs compared")
+        some, every = sum(row[2] for row in rows), sum(row[3] for row in rows)
+        share = f"{some / every:.0%}" if every else "none"
+        terminalreporter.line(f"all: {some} of {every} outputs compared ({share})")

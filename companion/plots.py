@@ -1,0 +1,275 @@
+"""Figures in the house style, shown together with the words that prove what they show."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import numpy as np
+
+from companion.description import describe
+from companion.economics import ThresholdValue
+from companion.presentation import CARD, INK, LINES, MUTED, PALETTE, check_text, display_bundle
+
+__all__ = [
+    "describe",
+    "figure",
+    "label_lines",
+    "plot_calibration",
+    "plot_learning_curve",
+    "plot_threshold_value",
+    "show",
+]
+
+
+def show(fig: Any, alt: str, *, digits: int = 3, stable: int | None = None) -> None:
+    """Displays a figure together with a description computed from the plotted data, and closes it.
+
+    The description is the output's text form. Tests compare it with the stored one, so a picture of
+    other data is noticed; on the site it is the picture's alternative text.
+
+    Args:
+        fig: `matplotlib.figure.Figure`.
+        alt: str. One sentence that says what the picture is meant to show.
+        digits: int, 1 to 9. Significant digits in the description. Defaults to `3`.
+        stable: int of at least 0, or `None`. If given, only that many first points of each series
+            are described, see `describe`. Defaults to `None`.
+
+    Raises:
+        ValueError: If `alt` is empty, or `describe` cannot put the figure into words.
+
+    Example:
+        >>> fig, axes = figure()
+        >>> bars = axes.bar(["great", "other"], [658, 342])
+        >>> show(fig, "Two thirds of the reviews are great.")
+        Two thirds of the reviews are great.
+        Horizontal axis without a title, labels great, other. Vertical axis without a title.
+        Bars, 2 points: 658 for great; 342 for other.
+    """
+    alt = check_text("alt", alt)
+    text = f"{alt}\n{describe(fig, digits, stable)}"
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", dpi=fig.dpi, metadata={"Software": None})
+    size = {"width": round(96 * fig.get_figwidth())}  # CSS pixels: sharp on dense screens
+    display_bundle({"image/png": picture.getvalue(), "text/plain": text}, {"image/png": size})
+    if "matplotlib.pyplot" in sys.modules:  # a figure made with it would be shown a second time
+        sys.modules["matplotlib.pyplot"].close(fig)
+
+
+def figure(width: float = 7, height: float = 4, ncols: int = 1) -> tuple[Any, Any]:
+    """Makes an empty figure in the house style.
+
+    Its background is a light card, which reads in light and in dark mode, and its colours are told
+    apart by people with colour-blindness. Name series with `label_lines`, not in a legend.
+
+    Args:
+        width: float. Inches, more than 0. Defaults to `7`.
+        height: float. Inches, more than 0. Defaults to `4`.
+        ncols: int. How many panels side by side. Defaults to `1`.
+
+    Returns:
+        The `matplotlib.figure.Figure`, and its axes: one `matplotlib.axes.Axes`, or an array of
+        them of shape `(ncols,)` if there are several.
+
+    Raises:
+        ValueError: If a size is not positive.
+
+    Example:
+        >>> fig, axes = figure(ncols=2)
+        >>> axes.shape
+        (2,)
+
+    Reference:
+        Okabe and Ito, *Color Universal Design*, 2008 (the palette).
+    """
+    if not (width > 0 and height > 0 and ncols >= 1):
+        raise ValueError(
+            f"width={width!r} and height={height!r} must be more than 0, "
+            f"and ncols={ncols!r} at least 1."
+        )
+    import matplotlib
+    from cycler import cycler
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": MUTED,
+        "axes.facecolor": CARD,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "axes.labelcolor": INK,
+        "axes.labelpad": 7,
+        "axes.labelsize": 11,
+        "axes.prop_cycle": cycler(color=PALETTE) + cycler(linewidth=[2.2] * len(PALETTE)),
+        "axes.spines.left": False,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.constrained_layout.h_pad": 0.12,  # inches
+        "figure.constrained_layout.w_pad": 0.12,
+        "grid.color": LINES,
+        "xtick.color": MUTED,
+        "xtick.labelsize": 10,
+        "ytick.color": MUTED,
+        "ytick.labelsize": 10,
+        "ytick.left": False,
+    }
+    with matplotlib.rc_context(style):
+        # Not through pyplot, which would keep the figure and choose a window system.
+        fig = Figure(figsize=(width, height), dpi=144, facecolor=CARD, layout="constrained")
+        axes = fig.subplots(ncols=ncols)
+    return fig, axes
+
+
+def label_lines(axes: Any) -> None:
+    """Writes each line's label at its right end, in its colour, without overlaps.
+
+    Args:
+        axes: `matplotlib.axes.Axes` with labelled lines. Call this last, when their limits are set.
+
+    Example:
+        >>> fig, axes = figure()
+        >>> lines = axes.plot([1, 2], [3, 4], label="training")
+        >>> label_lines(axes)
+        >>> axes.texts[0].get_text()
+        'training'
+    """
+    from matplotlib.colors import to_rgb
+
+    ends = []
+    for line in axes.lines:
+        xy = np.asarray(line.get_xydata(), dtype=float)
+        xy = xy[np.isfinite(xy).all(axis=1)]
+        if len(xy) and not line.get_label().startswith("_"):
+            ends.append((line, xy[np.argmax(xy[:, 0])]))
+    axes.get_ylim()  # brings the limits, and with them the transformation, up to date
+    points_per_pixel = 72 / axes.figure.dpi
+    heights = [float(axes.transData.transform(end)[1]) * points_per_pixel for _, end in ends]
+    lowest = -np.inf
+    for i in np.argsort(heights, kind="stable"):
+        lowest = max(heights[i], lowest + 13)  # points: the height of one text
+        line, end = ends[i]
+        axes.annotate(
+            line.get_label(),
+            end,
+            xytext=(7, lowest - heights[i]),
+            textcoords="offset points",
+            color=[0.8 * part for part in to_rgb(line.get_color())],  # darker, to be read as text
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def plot_learning_curve(history: Any, metric: str = "accuracy") -> Any:
+    """Plots a metric by epoch on the training and, if there are any, the validation data.
+
+    Args:
+        history: `History`, as returned by `Trainer.fit`.
+        metric: str. A name in `history.metrics`. Defaults to `"accuracy"`.
+
+    Returns:
+        The `matplotlib.figure.Figure`; give it to `show`.
+
+    Raises:
+        ValueError: If the history has no such metric.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> metrics = {"accuracy": [0.7, 0.9], "val_accuracy": [0.7, 0.6]}
+        >>> fig = plot_learning_curve(SimpleNamespace(metrics=metrics, best_epoch=1))
+        >>> [line.get_label() for line in fig.axes[0].lines][:2]
+        ['training', 'validation']
+    """
+    if metric not in history.metrics:
+        names = [name for name in history.metrics if not name.startswith("val_")]
+        raise ValueError(f"metric={metric!r} was not recorded. Recorded: {', '.join(names)}.")
+    fig, axes = figure()
+    for name, label in ((metric, "training"), (f"val_{metric}", "validation")):
+        values = history.metrics.get(name, [])
+        if values:
+            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=5, label=label)
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(metric.replace("_", " ").capitalize())
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if f"val_{metric}" in history.metrics:
+        _mark_vertical(axes, history.best_epoch, "best epoch")
+    axes.margins(y=0.12)
+    label_lines(axes)
+    return fig
+
+
+def plot_calibration(calibration: Any) -> Any:
+    """Plots observed shares against predicted probabilities; a perfect forecast is on the diagonal.
+
+    Args:
+        calibration: `Calibration`, as returned by `companion.calibration`.
+
+    Returns:
+        The `matplotlib.figure.Figure`; give it to `show`.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> bins = SimpleNamespace(predicted=[0.2, 0.8], observed=[0.1, 0.7], counts=[30, 10])
+        >>> fig = plot_calibration(bins)
+        >>> fig.axes[0].get_ylabel()
+        'Observed share'
+    """
+    fig, axes = figure(width=5.2, height=4.8)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "perfectly calibrated",
+        (0.06, 0.06),
+        xytext=(0, 7),
+        textcoords="offset points",
+        color=MUTED,
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+    )
+    axes.plot(calibration.predicted, calibration.observed, linewidth=1.2, color=PALETTE[0])
+    # The area of a point is the number of messages it stands for.
+    area = 500 * np.asarray(calibration.counts) / np.sum(calibration.counts) + 12
+    axes.scatter(calibration.predicted, calibration.observed, area, PALETTE[0], zorder=3)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Predicted probability", ylabel="Observed share")
+    axes.set_aspect("equal")
+    return fig
+
+
+def plot_threshold_value(value: ThresholdValue) -> Any:
+    """Plots the yearly value against the threshold and marks the best threshold.
+
+    Args:
+        value: `ThresholdValue`, as returned by `companion.threshold_value`.
+
+    Returns:
+        The `matplotlib.figure.Figure`; give it to `show`.
+
+    Example:
+        >>> from companion.economics import threshold_value
+        >>> costs = {"cost_miss_usd": 5, "cost_false_alarm_usd": 1, "volume": 1000}
+        >>> fig = plot_threshold_value(threshold_value([1, 0], [0.9, 0.2], **costs))
+        >>> fig.axes[0].texts[0].get_text()
+        'best threshold 0.21'
+    """
+    fig, axes = figure()
+    axes.plot(value.thresholds, value.value_usd)
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.set(xlabel="Threshold", ylabel="Value per year (USD)")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(x=0.01, y=0.12)
+    axes.plot([value.best_threshold], [value.best_value_usd], "o", color=PALETTE[1], markersize=8)
+    _mark_vertical(axes, value.best_threshold, f"best threshold {value.best_threshold:.2f}")
+    return fig
+
+
+def _mark_vertical(axes: Any, place: float, text: str) -> None:
+    axes.axvline(place, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate(
+        text,
+        (place, 1),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(4, -2),
+        textcoords="offset points",
+        color=MUTED,
+        va="top",
+    )

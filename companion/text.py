@@ -1,0 +1,213 @@
+"""Turns texts into rows of token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["build_vectorizer", "check_texts", "unknown_share"]
+
+_PADDING_ID, _UNKNOWN_ID = 0, 1
+_SPLITS = {"word": "whitespace", "character": "character"}
+
+
+def check_texts(texts: Sequence[str] | np.ndarray) -> list[str]:
+    """Returns the texts as a list, after checking that each can be read.
+
+    Args:
+        texts: List, tuple, array or pandas column of strings; none of them empty.
+
+    Returns:
+        List of the same strings.
+
+    Raises:
+        ValueError: If `texts` is one string, is empty, or holds something else than a text; the
+            message names the first bad position.
+
+    Example:
+
+    >>> check_texts(("Good coffee.", "很好"))
+    ['Good coffee.', '很好']
+    """
+    if hasattr(texts, "tolist"):
+        texts = texts.tolist()
+    if not isinstance(texts, (list, tuple)):
+        raise ValueError(
+            f"texts must be a list, tuple or array of strings, not one {type(texts).__name__}; put "
+            "a single text in a list: [text]."
+        )
+    if not texts:
+        raise ValueError("texts is empty: give at least one text.")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"texts[{index}] is of type {type(text).__name__}, not str: convert it with str(), "
+                "or drop it if the value is missing."
+            )
+        if not text.strip():
+            raise ValueError(f"texts[{index}] is empty: drop it, there is nothing to read.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"texts[{index}] holds half a character at position {error.start}: it was decoded "
+                "wrongly; read the file again with encoding='utf-8'."
+            ) from None
+    return list(texts)
+
+
+def build_vectorizer(
+    texts: Sequence[str],
+    *,
+    vocabulary_size: int = 1000,
+    sequence_length: int = 100,
+    split: str = "word",
+) -> keras.layers.TextVectorization:
+    """Builds a layer that maps each text to a row of token ids, with a vocabulary from `texts`.
+
+    The most frequent tokens get the ids 2, 3, 4 …; id 0 is padding, added after the text, and id 1
+    stands for every token outside the vocabulary. Letters A–Z become small and ASCII punctuation
+    is dropped. Give it training texts only: a vocabulary is learnt too.
+
+    Args:
+        texts: List of strings to take the vocabulary from.
+        vocabulary_size: Integer, at least 3. Number of ids, padding and unknown included. Defaults
+            to 1000.
+        sequence_length: Integer. Tokens kept of each text, from its beginning. Defaults to 100.
+        split: `"word"` splits at spaces; `"character"` is for languages written without them, such
+            as Chinese. Defaults to `"word"`.
+
+    Returns:
+        `keras.layers.TextVectorization` whose output has the shape `(len(texts), sequence_length)`
+        and the dtype int64.
+
+    Raises:
+        ValueError: If a text, a size or `split` is not one of the above.
+
+    Example:
+
+    >>> vectorizer = build_vectorizer(["good tea", "good coffee"], sequence_length=4)
+    >>> print(*vectorizer.get_vocabulary(), sep=", ")
+    , [UNK], good, tea, coffee
+    >>> print(vectorizer(["Good cocoa!"]).numpy())
+    [[2 1 0 0]]
+    """
+    vectorizer = _vectorizer(vocabulary_size, sequence_length, split)
+    vectorizer.adapt(check_texts(texts))
+    return vectorizer
+
+
+def restore_vectorizer(
+    vocabulary: Sequence[str],
+    *,
+    vocabulary_size: int = 1000,
+    sequence_length: int = 100,
+    split: str = "word",
+) -> keras.layers.TextVectorization:
+    """Builds the layer of `build_vectorizer` from a vocabulary that it learnt before.
+
+    Args:
+        vocabulary: List of strings, the tokens of the ids 2, 3, 4 …: what the old layer's
+            `get_vocabulary(include_special_tokens=False)` gave.
+        vocabulary_size: Integer, as given to `build_vectorizer`. Defaults to 1000.
+        sequence_length: Integer, as given to `build_vectorizer`. Defaults to 100.
+        split: String, as given to `build_vectorizer`. Defaults to `"word"`.
+
+    Returns:
+        `keras.layers.TextVectorization` that gives the ids that the old one gave.
+
+    Raises:
+        ValueError: If a setting is out of range, or the vocabulary is too long, repeats a token
+            or holds something else than strings.
+
+    Example:
+
+    >>> vectorizer = restore_vectorizer(["good", "tea"], sequence_length=4)
+    >>> print(vectorizer(["Good tea?"]).numpy())
+    [[2 3 0 0]]
+    """
+    if not all(isinstance(token, str) for token in vocabulary):
+        raise ValueError("vocabulary must hold strings only.")
+    return _vectorizer(vocabulary_size, sequence_length, split, vocabulary=list(vocabulary))
+
+
+def _vectorizer(
+    vocabulary_size: int, sequence_length: int, split: str, **options: Any
+) -> keras.layers.TextVectorization:
+    if split not in _SPLITS:
+        raise ValueError(f"split is {split!r}; it must be 'word' or 'character'.")
+    if vocabulary_size < 3:
+        raise ValueError(
+            f"vocabulary_size is {vocabulary_size}; it must be at least 3, because padding and "
+            "unknown take two ids."
+        )
+    if sequence_length < 1:
+        raise ValueError(f"sequence_length is {sequence_length}; it must be at least 1.")
+    from companion.backend import keras
+
+    return keras.layers.TextVectorization(
+        vocabulary_size, split=_SPLITS[split], output_sequence_length=sequence_length, **options
+    )
+
+
+def count_tokens(
+    vectorizer: keras.layers.TextVectorization, texts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts every text's tokens and its unknown ones, before anything is cut off.
+
+    Args:
+        vectorizer: A layer from `build_vectorizer`.
+        texts: List of strings, shape `(n,)`.
+
+    Returns:
+        Two integer arrays of shape `(n,)`: tokens, and tokens outside the vocabulary.
+
+    Raises:
+        ValueError: If `texts` is not a list of non-empty strings.
+
+    Example:
+
+    >>> vectorizer = build_vectorizer(["good tea"], sequence_length=2)
+    >>> tokens, unknown = count_tokens(vectorizer, ["good green tea", "cocoa"])
+    >>> print(tokens, unknown)
+    [3 1] [1 1]
+    """
+    texts = check_texts(texts)
+    known = vectorizer.get_vocabulary(include_special_tokens=False)
+    whole = type(vectorizer).from_config(
+        {**vectorizer.get_config(), "output_sequence_length": None, "vocabulary": known}
+    )
+    counts = []
+    for start in range(0, len(texts), 64):  # a batch is as wide as its longest text
+        ids = np.asarray(whole(texts[start : start + 64]))  # (64, longest)
+        counts.append([(ids != _PADDING_ID).sum(axis=1), (ids == _UNKNOWN_ID).sum(axis=1)])
+    tokens, unknown = np.concatenate(counts, axis=1)
+    return tokens, unknown
+
+
+def unknown_share(vectorizer: keras.layers.TextVectorization, texts: Sequence[str]) -> float:
+    """Returns the share of all tokens in `texts` that the vocabulary does not hold.
+
+    Args:
+        vectorizer: A layer from `build_vectorizer`.
+        texts: List of strings. Every token counts, also those that the layer would cut off.
+
+    Returns:
+        Float from 0 to 1; 0 if the texts hold no token at all.
+
+    Raises:
+        ValueError: If `texts` is not a list of non-empty strings.
+
+    Example:
+
+    >>> vectorizer = build_vectorizer(["good tea"])
+    >>> unknown_share(vectorizer, ["good green tea", "cocoa"])
+    0.5
+    """
+    tokens, unknown = count_tokens(vectorizer, texts)
+    return float(unknown.sum() / max(tokens.sum(), 1))

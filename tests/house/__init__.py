@@ -1,0 +1,1 @@
+"""The rules of the house: what every page and every module must be, as functions for tests."""

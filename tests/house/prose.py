@@ -1,0 +1,293 @@
+"""Numbers in prose: each is computed, cited or no measurement at all.
+
+A number is *bound* by an HTML comment directly after it: ``78 %<!--= accuracy:.0% -->``. The body
+of the comment is the inside of an f-string, evaluated in the notebook's kernel after its last cell.
+A number may be an interval as ``Interval`` writes it: ``0.75 (95 % 0.72–0.78)<!--= i:.2f -->``.
+A page quotes what a notebook binds: ``0.79<!--= 04_practice/text_classifier: baseline:.2f -->``.
+
+Every other number fails, except where it is no claim of ours:
+
+- code, inline or fenced; maths; YAML front matter; HTML tags, attributes, comments and scripts;
+- a directive's name and options, and its argument where that is a path, a label or a layout;
+- roles (``{ref}`…```), labels (``(name)=``), footnote marks, link targets, addresses;
+- the number of a chapter or section that opens a link's text (``[4.1 A classifier](…)``) or follows
+  the word there; without a link it fails, because it would not move with the table of contents;
+- the number of an ordered list's item;
+- a name with digits attached: F1, int8, TF-IDF, UTF-8, GPT-3, Qwen2.5, 2D (but ``5x``, ``10k``,
+  ``top-5`` and ``3rd`` are numbers);
+- a version after the name of a language, library or licence (``PRODUCTS``);
+- dates, and years from 1940 to 2049 (write two thousand reviews as ``2,000``);
+- the entry **Time** in the header, which a rule of its own checks against the recorded run;
+- a sentence that holds a ``{cite}`` role. A row of a pipe table counts as one sentence; an item of
+  a list is never joined with the next. The citation stands before the full stop.
+
+Number words are free: two classes, ten epochs.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+NUMBER = (
+    r"(?:(?<![\w.)\]])[-+−])?(?<![A-Za-z_\d])(?<!\d[.,])\d+(?:[.,]\d+)*(?:[eE][-+−]?\d+)?"
+    r"(?:[ \u00a0\u202f]?%)?"
+)
+INTERVAL = rf"{NUMBER} \({NUMBER} {NUMBER}[–-]{NUMBER}\)"
+BOUND = re.compile(rf"(?P<number>{INTERVAL}|{NUMBER})?<!--=(?P<body>.*?)-->", re.S)
+QUOTE = re.compile(r"(?P<notebook>\d\d_[\w-]+/[\w-]+):\s*(?P<body>.+)", re.S)
+HEADER_TIME = re.compile(
+    r"\*\*Time\*\*:?\s+read (?P<read>\d+) min, "
+    r"run (?P<run>\d+)(?P<marker><!--=.*?-->)? s on two cores"
+)
+
+PRODUCTS = (
+    "Python|Keras|TensorFlow|NumPy|Jupyter Book|Sphinx|JAX|PyTorch|CC BY|CC BY-SA|Apache|"
+    "Ubuntu|Windows|macOS|MathJax|Vega-Lite|Binder"
+)
+MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+SECTION = r"[1-9]\d?(?:\.\d{1,2}){0,2}"
+YEAR = r"(?:19[4-9]\d|20[0-4]\d)"
+ABBREVIATIONS = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|approx|ca|Fig|Eq|Sec|No|pp?|al))\.$")
+
+CODE_DIRECTIVES = {
+    *("code", "code-block", "code-cell", "sourcecode", "math", "raw", "eval-rst", "mermaid"),
+    *("literalinclude", "include", "bibliography", "toctree", "tableofcontents", "contents"),
+    *("image", "graphviz"),
+}
+# Their argument is a path, a label or a layout; elsewhere it is a title, which is prose.
+UNTITLED_DIRECTIVES = {"figure", "figure-md", "grid", "solution", "solution-start"}
+
+# What is blanked once code, maths and bound numbers are out of the way, in this order.
+_EXEMPT = [
+    re.compile(r"<(script|style)\b.*?</\1>", re.S | re.I),
+    re.compile(r"<!--.*?-->", re.S),
+    re.compile(r"<[A-Za-z/!?][^<>]*>"),
+    re.compile(r"(?<=[)\]])\{[^{}\n]*\}"),
+    re.compile(r"(?<=\[)(?:\*\*)?" + SECTION + r"(?![\d%]|\s*%)(?=[^\]\[]*\](?:\(|\[))"),
+    re.compile(
+        r"(?<=[Cc]hapter )" + SECTION + r"(?=[^\]\[]*\](?:\(|\[))"
+        r"|(?<=[Ss]ection )" + SECTION + r"(?=[^\]\[]*\](?:\(|\[))"
+    ),
+    re.compile(r"(?<=\])\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)"),
+    re.compile(r"(?<=\])\[[^\]]*\]"),
+    re.compile(r"^[ >]*\[[^\]]+\]:(?:\s*<?\w+://\S*.*)?", re.M),
+    re.compile(r"\[\^[^\]]+\]"),
+    re.compile(r"^[ >]*\([\w:.-]+\)=\s*$", re.M),
+    re.compile(r"^%.*$", re.M),
+    re.compile(r"\b(?:https?://|www\.|doi:)\S+"),
+    re.compile(r"&#?\w+;"),
+    re.compile(r"^[ \t>]*(?:[-*+][ \t]+)*\d{1,3}[.)](?=\s)", re.M),
+    re.compile(r"(?<![A-Za-z_\d])[A-Za-z_][A-Za-z_]*\d\w*(?:\.\d+)*", re.A),
+    re.compile(r"(?<![A-Za-z_\d])[A-Za-z]*[A-Z][A-Za-z\d]*-\d+(?:\.\d+)*[A-Za-z]*", re.A),
+    re.compile(r"(?<![\w.,])[1-4]D\b"),
+    re.compile(rf"\b(?:{PRODUCTS})[ \u00a0]\d+(?:\.\d+)*(?:[–-]\d+(?:\.\d+)*)?(?![\d%]|\s?%)"),
+    re.compile(r"(?<![\d.,-])\d{4}-\d{2}(?:-\d{2})?(?![\d-])"),
+    re.compile(rf"(?<![\d.,])\d{{1,2}} {MONTHS}\b"),
+    re.compile(rf"\b{MONTHS} \d{{1,2}}(?:, (?={YEAR}))?(?!\d|[.,]\d)"),
+    re.compile(rf"(?<![\d.,A-Za-z]){YEAR}(?:s\b|[–/-](?:{YEAR}|\d\d))?(?!\d|[.,]\d|\w|\s?%)", re.A),
+]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number with the expression that computes it; ``start`` and ``end`` span the number."""
+
+    text: str
+    body: str
+    line: int
+    start: int
+    end: int
+
+    @property
+    def quoted(self) -> tuple[str, str] | None:
+        """The notebook and the body, where the number quotes what another page binds."""
+        found = QUOTE.fullmatch(self.body)
+        return (found["notebook"], found["body"]) if found else None
+
+
+@dataclass
+class Prose:
+    """What :func:`scan` found: bound numbers, unbound ones and broken markers as (line, text)."""
+
+    bound: list[Bound] = field(default_factory=list)
+    unbound: list[tuple[int, str]] = field(default_factory=list)
+    broken: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _Text:
+    """A text whose exempt parts are replaced by spaces, so that every position stays valid."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.breaks: set[int] = set()
+        self.cites: list[int] = []
+
+    def blank(self, start: int, end: int) -> None:
+        gone = re.sub(r"[^\n]", " ", self.text[start:end])
+        self.text = self.text[:start] + gone + self.text[end:]
+
+    def blank_all(self, pattern: re.Pattern[str]) -> None:
+        self.text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text)
+
+
+_FENCE = re.compile(r"^[ \t>]*(?:[-*+][ \t]+)?(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>[^`\n]*)$")
+_DIRECTIVE = re.compile(r"\{(?P<name>[\w:.-]+)\}(?P<argument>.*)")
+
+
+def _blank_blocks(text: _Text) -> None:
+    """Blank front matter, fenced code, directive lines and their options; note the boundaries."""
+    front = re.match(r"---\n.*?\n---\n", text.text, re.S)
+    if front:
+        text.blank(0, front.end())
+    stack: list[tuple[str, bool]] = []  # the opening fence, and whether its content is code
+    options = ""  # "" none, ":" field options may follow, "-" inside a YAML option block
+    position = 0
+    for line in text.text.splitlines(keepends=True):
+        start, position = position, position + len(line)
+        bare = line.strip(" \t\n>")
+        fence = _FENCE.match(line.rstrip("\n"))
+        bare_fence = fence["fence"] if fence and not fence["info"].strip() else ""
+        if stack and bare_fence.startswith(stack[-1][0]):
+            stack.pop()
+            text.blank(start, position)
+            text.breaks.add(start)
+        elif stack and stack[-1][1]:
+            text.blank(start, position)
+        elif options and (options == "-" or bare == "---" or re.match(r":[\w-]+:", bare)):
+            if bare == "---":
+                options = "" if options == "-" else "-"
+            text.blank(start, position)
+        elif fence:
+            directive = _DIRECTIVE.match(fence["info"].strip())
+            name = directive["name"].split(":")[-1] if directive else ""
+            code = name in CODE_DIRECTIVES or (not directive and fence["fence"][0] != ":")
+            stack.append((fence["fence"], code))
+            titled = directive and not code and name not in UNTITLED_DIRECTIVES
+            title = line.index("}") + 1 if titled else len(line)
+            text.blank(start, start + title)
+            text.breaks.update({start, position})
+            options = ":" if directive else ""
+        else:
+            options = ""
+
+
+def _blank_inline(text: _Text) -> None:
+    """Blank inline code, roles and maths; note where the citations stand."""
+    code = re.compile(r"(\{[\w:+.-]+\})?(?<!`)(`+)(?!`)((?:(?!\n\s*\n).)+?)(?<!`)\2(?!`)", re.S)
+    text.cites = [
+        found.start() for found in code.finditer(text.text) if (found[1] or "").startswith("{cite")
+    ]
+    text.blank_all(code)
+    text.blank_all(re.compile(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", re.S))
+    text.blank_all(re.compile(r"(?<!\\)\$\$.+?\$\$", re.S))
+    text.blank_all(re.compile(r"(?<![\\$])\$(?:(?!\n\s*\n)[^$])+?(?<!\\)\$", re.S))
+
+
+def _sentences(text: _Text) -> Iterable[tuple[int, int]]:
+    """The span of each sentence, heading, list item and table row."""
+    starts = {0, len(text.text), *text.breaks}
+    block = r"\n\s*\n|\n(?=[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t])|\n(?=[ \t>]*\|)|\n(?=[ \t>]*#)"
+    starts.update(found.end() for found in re.finditer(block, text.text))
+    for found in re.finditer(r"[.!?][\"'”’)\]*_]*(?=\s)|[。！？]", text.text):
+        row = text.text[text.text.rfind("\n", 0, found.start()) + 1 : found.end()]
+        after = text.text[found.end() :].lstrip(" \t\n*_\"'“‘([")[:1]
+        if not (row.lstrip(" >").startswith("|") or ABBREVIATIONS.search(row) or after.islower()):
+            starts.add(found.end())
+    edges = sorted(starts)
+    return pairwise(edges)
+
+
+def scan(source: str) -> Prose:
+    """Find the bound numbers, the unbound ones and the broken markers of a Markdown text."""
+    prose, text = Prose(), _Text(source)
+    _blank_blocks(text)
+    _blank_inline(text)
+    for found in list(BOUND.finditer(text.text)):
+        line = source.count("\n", 0, found.start()) + 1
+        body = " ".join(source[found.start("body") : found.end("body")].split())
+        if found["number"] is None:
+            prose.broken.append((line, found[0]))
+        else:
+            span = found.span("number")
+            prose.bound.append(Bound(found["number"], body, line, *span))
+    for header in HEADER_TIME.finditer(text.text):
+        text.blank(*header.span("read"))
+        text.blank(*header.span("run"))
+    text.blank_all(BOUND)
+    for pattern in _EXEMPT:
+        text.blank_all(pattern)
+    cited = [
+        (start, end)
+        for start, end in _sentences(text)
+        if any(start <= cite < end for cite in text.cites)
+    ]
+    for found in re.finditer(NUMBER, text.text):
+        if not any(start <= found.start() < end for start, end in cited):
+            prose.unbound.append((source.count("\n", 0, found.start()) + 1, found[0]))
+    return prose
+
+
+def normalise(text: str) -> str:
+    """One spelling of a number: no thousands commas, no space before %, a plain minus."""
+    text = re.sub(r"\s*%", "%", text.replace("−", "-"))
+    return re.sub(r"(?<=\d),(?=\d{3})", "", text).strip()
+
+
+def is_number(text: str) -> bool:
+    return re.fullmatch(f"{INTERVAL}|{NUMBER}", text) is not None
+
+
+def restyle(computed: str, written: str) -> str:
+    """Write the computed number as the prose wrote the old one: commas, space before %, minus."""
+    if normalise(computed) == normalise(written):
+        return written
+    gap = re.search(r"(\s*)%", written)
+    text = re.sub(r"(?<![eE\d])-(?=\d)", "−", computed)
+    text = re.sub(r"\s*%", f"{gap[1] if gap else ' '}%", text)
+    if re.search(r"\d,\d{3}", written):
+        text = re.sub(r"(?<![\d.,])\d{4,}", lambda found: f"{int(found[0]):,}", text)
+    return text
+
+
+def rewrite(source: str, values: Mapping[str, str]) -> str:
+    """The Markdown text with each bound number whose body is in ``values`` brought up to date."""
+    for bound in reversed(scan(source).bound):
+        if bound.body in values:
+            new = restyle(values[bound.body], bound.text)
+            source = source[: bound.start] + new + source[bound.end :]
+    return source
+
+
+def user_expressions(bodies: Iterable[str], run_seconds: float | None) -> dict[str, str]:
+    """What to ask the kernel for: each body as an f-string that also knows ``run_seconds``."""
+    return {body: f'(lambda run_seconds: f"""{{{body}}}""")({run_seconds!r})' for body in bodies}
+
+
+def read_reply(content: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """A kernel's answer to :func:`user_expressions`: computed texts and errors, both by body."""
+    values, errors = {}, {}
+    for body, answer in content.get("user_expressions", {}).items():
+        if answer["status"] == "ok":
+            values[body] = ast.literal_eval(answer["data"]["text/plain"])
+        else:
+            errors[body] = f"{answer['ename']}: {answer['evalue']}"
+    return values, errors
+
+
+def differences(
+    bounds: Iterable[Bound], values: Mapping[str, str], errors: Mapping[str, str]
+) -> list[str]:
+    """One line for each number that the kernel computes differently, or not at all."""
+    lines = []
+    for bound in bounds:
+        if bound.body in errors:
+            lines.append(f"{bound.text!r} <!--= {bound.body} -->: {errors[bound.body]}")
+        elif normalise(values[bound.body]) != normalise(bound.text):
+            computed = values[bound.body]
+            lines.append(f"<!--= {bound.body} -->: prose {bound.text!r}, computed {computed!r}")
+    return lines

@@ -1,0 +1,112 @@
+"""The site as files: it builds without a warning, and every page is whole by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.house.notebooks import ROOT, Notebook, notebooks, toc_entries
+from tests.site import checks
+from tests.site.conftest import Site
+
+pytestmark = pytest.mark.site
+
+
+def pages(site: Site) -> list[Path]:
+    return [site.folder / f"{entry}.html" for entry in toc_entries(ROOT)]
+
+
+def test_the_site_builds_without_a_warning(site: Site) -> None:
+    assert site.returncode == 0, site.log
+    assert "WARNING" not in site.log
+
+
+def test_every_page_of_the_contents_and_no_other_is_built(site: Site) -> None:
+    assert set((site.folder / "book").rglob("*.html")) == set(pages(site))
+
+
+def test_every_link_leads_somewhere(site: Site) -> None:
+    assert checks.dead_links(site.folder) == []
+
+
+def test_no_page_loads_anything_from_another_host(site: Site) -> None:
+    assert checks.outside_loads(site.folder) == []
+
+
+def test_every_picture_has_words(site: Site) -> None:
+    assert checks.mute_pictures(site.folder) == []
+
+
+@pytest.mark.parametrize("notebook", notebooks(ROOT), ids=lambda notebook: notebook.key)
+def test_a_pictures_words_are_those_stored_with_it(notebook: Notebook, site: Site) -> None:
+    page = checks.read(site.folder / "book" / f"{notebook.key}.html")
+    article = page.find("article")
+    shown = {" ".join(picture["alt"].split()) for picture in article.find_all("img")}
+    bundles = [output.get("data", {}) for _, output in notebook.outputs()]
+    stored = {" ".join(b["text/plain"].split()) for b in bundles if "image/png" in b}
+    assert stored <= shown
+
+
+def test_the_markers_behind_numbers_stay_out_of_the_pages(site: Site) -> None:
+    assert [page.name for page in pages(site) if "<!--=" in page.read_text("utf-8")] == []
+
+
+def test_only_pages_with_formulas_load_mathjax(site: Site) -> None:
+    for page in pages(site):
+        text = page.read_text("utf-8")
+        assert ("mathjax/" in text) == ('class="math' in text), page.name
+
+
+def test_every_page_describes_itself_to_search_engines(site: Site) -> None:
+    descriptions = {
+        page: checks.read(page).find("meta", attrs={"name": "description"})["content"]
+        for page in pages(site)
+    }
+    assert all(len(text) >= 20 for text in descriptions.values()), descriptions
+    assert len(set(descriptions.values())) == len(descriptions)
+
+
+def test_every_page_names_its_language(site: Site) -> None:
+    assert {checks.read(page).find("html")["lang"] for page in pages(site)} == {"en"}
+
+
+def test_a_notebook_can_be_downloaded_from_its_page(site: Site) -> None:
+    for notebook in notebooks(ROOT):
+        page = site.folder / "book" / f"{notebook.key}.html"
+        [link] = [a["href"] for a in checks.read(page).select("a.btn-download-source-button")]
+        assert (page.parent / link).resolve().read_bytes() == notebook.path.read_bytes()
+
+
+def test_no_page_shows_a_path_of_the_machine_that_built_it(site: Site) -> None:
+    for page in pages(site):
+        assert str(ROOT) not in page.read_text("utf-8"), page.name
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    """A site with one fault of each kind."""
+    (tmp_path / "style.css").write_text("@import url(https://fonts.example.org/a.css);")
+    (tmp_path / "b.html").write_text('<p id="here">')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#here">right</a><a href="b.html#gone">wrong</a><a href="c.html">wrong</a>'
+        '<a href="https://example.org">elsewhere</a><script src="//cdn.example.org/x.js"></script>'
+        '<img src="style.css" alt="../_images/3f.png"><img src="style.css">'
+        '<img src="style.css" alt="A curve that rises">'
+    )
+    return tmp_path
+
+
+def test_dead_links_are_found(faulty: Path) -> None:
+    assert checks.dead_links(faulty) == ["a.html: b.html#gone", "a.html: c.html"]
+
+
+def test_loads_from_other_hosts_are_found(faulty: Path) -> None:
+    assert checks.outside_loads(faulty) == [
+        "a.html: //cdn.example.org/x.js",
+        "style.css: https://fonts.example.org/a.css",
+    ]
+
+
+def test_pictures_without_words_are_found(faulty: Path) -> None:
+    assert checks.mute_pictures(faulty) == ["a.html: style.css"] * 2

@@ -1,0 +1,439 @@
+"""The command does what its help says, and tells a user what went wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from companion import cli
+
+THINGS = ["tea", "soup", "coffee", "rice", "bread"]
+GOOD, BAD = ["good", "great", "love", "best"], ["bad", "stale", "awful", "worst"]
+needs_keras = pytest.mark.tensorflow
+
+
+def run(capsys, *words):
+    """Runs the command and returns exit code, stdout, stderr."""
+    try:
+        code = cli.main([str(word) for word in words])
+    except SystemExit as end:  # argparse's way out
+        code = end.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def write_table(path, numbers):
+    rows = [
+        (f"{word} {thing} {number}, really", "praise" if word in GOOD else "blame")
+        for number in numbers
+        for word in GOOD + BAD
+        for thing in THINGS
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",").writerows(
+            [("text", "label"), *rows]
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A trained classifier, made by the command itself."""
+    folder = tmp_path_factory.mktemp("models")
+    table = write_table(folder / "mine.csv", range(5))
+    words = ["--architecture", "bag", "--epochs", "40", "--out", str(folder / "mine")]
+    assert cli.main(["train", "--data", str(table), *words]) == 0
+    return folder / "mine"
+
+
+@pytest.mark.parametrize(
+    ("command", "following"),
+    [
+        ("data", "companion train"),
+        ("train", "companion evaluate"),
+        ("evaluate", "companion predict"),
+        ("predict", "probability of that label"),
+    ],
+)
+def test_each_commands_help_shows_an_example_and_what_comes_next(capsys, command, following):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    examples = out.partition("examples:")[2]
+    assert f"  companion {command}" in examples
+    assert following in examples
+
+
+def test_help_loads_neither_numpy_nor_keras():
+    code = """
+import sys
+from companion.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(sorted({"numpy", "keras", "tensorflow", "pandas"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_the_version_is_the_packages(capsys):
+    import companion
+
+    assert run(capsys, "--version") == (0, f"companion {companion.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "guess"),
+    [
+        (["trian"], "train"),
+        (["data", "food_review"], "food_reviews"),
+        (["train", "--architecture", "lst"], "lstm"),
+        (["train", "--split", "caracter"], "character"),
+    ],
+)
+def test_an_unknown_name_gets_a_close_match(capsys, words, guess):
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert f"did you mean '{guess}'?" in err
+
+
+def test_an_unknown_option_shows_the_commands_usage(capsys):
+    code, _, err = run(capsys, "predict", "somewhere", "--threshold", "1")
+    assert code == 2
+    assert "usage: companion predict" in err
+    assert "--threshold" in err
+
+
+def test_data_lists_every_set_with_size_and_licence(capsys):
+    from companion.data import list_datasets
+
+    code, out, _ = run(capsys, "data")
+    assert code == 0
+    assert out.count("Licence: ") == out.count(" for training") == len(list_datasets())
+    assert all(f"{name}\n" in out for name in list_datasets())
+
+
+def test_data_shows_a_sets_card_and_three_examples(capsys):
+    from companion.data import load_dataset
+
+    dataset = load_dataset("food_reviews")
+    code, out, _ = run(capsys, "data", "food_reviews")
+    assert code == 0
+    assert out.startswith(str(dataset.card))
+    examples = out.removeprefix(str(dataset.card)).strip().splitlines()
+    assert len(examples) == 3
+    assert all(line.split(": ")[0] in dataset.label_names for line in examples)
+
+
+def test_without_keras_help_and_data_work_and_training_says_what_to_install(tmp_path):
+    code = "import sys; sys.modules['keras'] = None; from companion.cli import main; "
+    data = f"{code} sys.exit(main(['data', 'food_reviews']))"
+    subprocess.run([sys.executable, "-c", data], capture_output=True, check=True)
+    train = f"{code} sys.exit(main(['train']))"
+    command = [sys.executable, "-c", train]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "'.[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"text,label\ncaf\xe9,good\n", "byte 14 is 0xe9"),
+        (b"text,label\nab\0,good\n", "byte 13 is zero"),
+        (b"review,stars\nfine,5\n", "needs text and label"),
+        (b"text,label\nfine,good\n,bad\n", "line 3: the text or the label is missing"),
+        (b"text,label\nfine\n", "line 2: the text or the label is missing"),
+        (b"text,label\na,1\nb,2\nc,3\n", "needs exactly two"),
+        (b"", "needs text and label"),
+    ],
+)
+def test_a_faulty_table_is_refused_with_the_place(capsys, tmp_path, content, message):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    code, out, err = run(capsys, "train", "--data", path, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_tables_may_be_large_quoted_tab_separated_and_marked(tmp_path):
+    from companion.files import load_texts
+
+    text = 'said "fine",\nthen ' + "ok " * 100_000
+    path = tmp_path / "mine.tsv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows([("label", "text"), ("a", text), ("b", "很好")])
+    dataset = load_texts(str(path))
+    assert dataset.train.texts == [text.strip(), "很好"]
+    assert dataset.train.labels.tolist() == [0, 1]
+    assert dataset.label_names == ("a", "b")
+
+
+def test_as_written_leaves_no_choice_of_what_it_decides(capsys):
+    code, _, err = run(capsys, "train", "--as-written", "--epochs", "3", "--split", "word")
+    assert code == 2
+    assert "--as-written decides --split, --epochs" in err
+
+
+@needs_keras
+def test_as_written_trains_the_source_documents_program(tmp_path, monkeypatch):
+    from companion.classifier import TextClassifier
+
+    calls = {}
+
+    def fit(self, texts, labels, **settings):
+        calls.update(settings, texts=len(texts), **self.settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextClassifier, "fit", fit)
+    assert cli.main(["train", "--as-written", "--out", str(tmp_path)]) == 130
+    expected = {"epochs": 10, "batch_size": 32, "validation_split": 0.0, "patience": None}
+    expected |= {"architecture": "lstm", "split": "word", "mask_zero": False, "dropout": 0.0}
+    expected |= {"vocabulary_size": 1000, "sequence_length": 100, "embedding_dim": 64}
+    assert {name: calls[name] for name in expected} == expected
+    assert calls["texts"] == 4000
+
+
+@needs_keras
+def test_chinese_reviews_are_split_into_characters_unless_told_otherwise(tmp_path, monkeypatch):
+    from companion.classifier import TextClassifier
+
+    splits = []
+
+    def fit(self, *texts, **settings):
+        splits.append(self.settings["split"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextClassifier, "fit", fit)
+    train = ["train", "--data", "chinese_reviews", "--out", str(tmp_path)]
+    for more in ([], ["--split", "word"], ["--as-written"]):
+        cli.main([*train, *more])
+    assert splits == ["character", "word", "word"]
+
+
+@needs_keras
+def test_an_interrupted_training_says_how_to_go_on(capsys, tmp_path, monkeypatch):
+    from companion.classifier import TextClassifier
+
+    def fit(*texts, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextClassifier, "fit", fit)
+    code, out, err = run(capsys, "train", "--out", tmp_path)
+    assert (code, out) == (130, "")
+    assert "the same command continues" in err
+
+
+@needs_keras
+def test_a_finished_folder_is_not_overwritten_unless_told(capsys, folder, tmp_path):
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    code, out, _ = run(capsys, "train", "--data", "food_reviews", "--out", folder)
+    assert code == 0
+    assert "holds a finished classifier" in out
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+@needs_keras
+def test_restart_trains_anew_and_leaves_foreign_files_alone(capsys, tmp_path):
+    table = write_table(tmp_path / "mine.csv", range(2))
+    words = ["train", "--data", table, "--architecture", "bag", "--out", tmp_path / "out"]
+    assert run(capsys, *words, "--epochs", "1")[0] == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+    code, out, _ = run(capsys, *words, "--epochs", "2", "--seed", "1", "--restart")
+    assert code == 0
+    assert out.startswith("2 epochs")
+    assert (tmp_path / "out" / "notes.txt").exists()
+
+
+@needs_keras
+def test_other_arguments_on_an_unfinished_folder_say_what_differs(capsys, tmp_path, monkeypatch):
+    from companion.classifier import TextClassifier
+
+    table = write_table(tmp_path / "mine.csv", range(2))
+    words = ["train", "--data", table, "--architecture", "bag", "--out", tmp_path / "out"]
+    with monkeypatch.context() as patch:
+        patch.setattr(TextClassifier, "save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cli.main([str(word) for word in [*words, "--epochs", "1"]])
+    code, _, err = run(capsys, *words, "--epochs", "1", "--batch-size", "8")
+    assert code == 1
+    assert "batch_size was 32 and is now 8" in err
+
+
+@needs_keras
+@pytest.mark.slow
+def test_training_killed_and_started_again_saves_the_same_weights(tmp_path):
+    table = write_table(tmp_path / "mine.csv", range(20))
+    train = [sys.executable, "-m", "companion.cli", "train", "--data", str(table)]
+    train += ["--architecture", "bag", "--out"]
+    process = subprocess.Popen([*train, str(tmp_path / "killed")])
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("killed/checkpoints/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert process.wait() != 0
+    assert not (tmp_path / "killed" / "weights.npz").exists()
+
+    for name in ("killed", "whole"):
+        command = [*train, str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ("Continuing after epoch-" in done.stderr) == (name == "killed")
+    killed, whole = ((tmp_path / name / "weights.npz").read_bytes() for name in ("killed", "whole"))
+    assert killed == whole
+
+
+@needs_keras
+def test_evaluate_puts_intervals_and_baselines_beside_the_accuracy(capsys, folder, tmp_path):
+    table = write_table(tmp_path / "test.tsv", range(5, 8))
+    code, out, _ = run(capsys, "evaluate", folder, "--data", table)
+    assert code == 0
+    lines = out.splitlines()
+    assert "120 texts" in lines[0]
+    accuracies = [float(line[32:37]) for line in lines[1:4]]
+    assert accuracies == [1, 1, 0.5]
+    assert all("95 % interval" in line for line in lines[1:4])
+    assert "always 'praise'" in lines[3]
+    assert "200 training texts" in lines[4]
+    assert "; 0 of the texts tested" in lines[4]
+
+
+@needs_keras
+def test_evaluate_counts_the_tested_texts_that_were_learnt_from(capsys, folder):
+    code, out, _ = run(capsys, "evaluate", folder, "--data", folder.parent / "mine.csv")
+    assert code == 0
+    assert "; 200 of the texts tested" in out
+
+
+@needs_keras
+def test_evaluate_needs_other_texts_than_a_file_that_was_learnt_from(capsys, folder):
+    code, out, err = run(capsys, "evaluate", folder)
+    assert (code, out) == (2, "")
+    assert "--data FILE" in err
+
+
+@needs_keras
+def test_evaluate_refuses_labels_that_the_classifier_does_not_know(capsys, folder, tmp_path):
+    table = tmp_path / "test.csv"
+    table.write_text("text,label\na,good\nb,bad\n", encoding="utf-8")
+    code, _, err = run(capsys, "evaluate", folder, "--data", table)
+    assert code == 2
+    assert "it needs 'blame' and 'praise'" in err
+
+
+@needs_keras
+def test_predict_prints_label_probability_and_text(capsys, folder):
+    code, out, err = run(capsys, "predict", folder, "good tea", "awful\ttea 🙂\nindeed")
+    assert (code, err) == (0, "")
+    (good, p_good, text), (bad, p_bad, other) = (line.split("\t") for line in out.splitlines())
+    assert (good, text, bad, other) == ("praise", "good tea", "blame", "awful tea 🙂 indeed")
+    assert 0.5 <= float(p_good) <= 1
+    assert 0.5 <= float(p_bad) <= 1
+
+
+@needs_keras
+def test_predict_reads_thousands_of_lines_and_counts_the_empty_ones(capsys, folder, tmp_path):
+    path = tmp_path / "reviews.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + b"good tea\r\n\r\nbad tea\r\n" * 2000)
+    code, out, err = run(capsys, "predict", folder, "--file", path)
+    assert code == 0
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["praise", "blame"] * 2000
+    assert "2,000 empty lines" in err
+
+
+@needs_keras
+def test_predict_reads_stdin(capsys, folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("stale 汤\n".encode())))
+    code, out, _ = run(capsys, "predict", folder, "--file", "-")
+    assert code == 0
+    assert out.startswith("blame\t")
+
+
+@needs_keras
+def test_predict_says_when_it_only_knows_the_base_rate(capsys, folder):
+    code, out, err = run(capsys, "predict", folder, "good tea", "qwerty", "很好")
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    assert "2 texts, the first of them text 2, holds nothing" in err
+    assert "base rate" in err
+
+
+@needs_keras
+def test_predict_reads_the_beginning_of_a_megabyte_and_says_so(capsys, folder, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("good " * 200_000, encoding="utf-8")
+    code, out, err = run(capsys, "predict", folder, "--file", path)
+    assert code == 0
+    assert len(out) < 100
+    assert "text 1 is longer than 100 tokens" in err
+
+
+@needs_keras
+def test_a_strangers_text_cannot_control_the_terminal(capsys, folder):
+    _, out, _ = run(capsys, "predict", folder, "good \x1b[2J\x07 tea")
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "message"),
+    [
+        ([], None, "give either texts"),
+        (["a", "--file", "FILE"], b"a", "give either texts"),
+        (["good", " "], None, "text 2 is empty"),
+        (["--file", "FILE"], None, "cannot read"),
+        (["--file", "FILE"], b"\n \n", "holds no text"),
+        (["--file", "FILE"], b"abc\xff", "byte 3 is 0xff"),
+        (["--file", "FILE"], b"\x7fELF\0\0", "byte 4 is zero"),
+    ],
+)
+def test_predict_refuses_what_is_no_text(capsys, tmp_path, words, content, message):
+    if content is not None:
+        (tmp_path / "FILE").write_bytes(content)
+    words = [tmp_path / "FILE" if word == "FILE" else word for word in words]
+    code, out, err = run(capsys, "predict", tmp_path / "models", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@needs_keras
+def test_a_folder_without_a_classifier_is_refused(capsys, tmp_path):
+    for command in (["predict", tmp_path, "a text"], ["evaluate", tmp_path]):
+        code, _, err = run(capsys, *command)
+        assert code == 2
+        assert "no config.json" in err
+
+
+@needs_keras
+def test_predict_works_on_a_classifier_saved_from_python_and_evaluate_explains(
+    capsys, folder, tmp_path
+):
+    from companion.classifier import TextClassifier
+
+    TextClassifier.load(folder).save(tmp_path)
+    assert run(capsys, "predict", tmp_path, "good tea")[1].startswith("1\t")
+    code, _, err = run(capsys, "evaluate", tmp_path)
+    assert code == 2
+    assert "run.json is missing" in err
+
+
+@needs_keras
+def test_the_saved_run_names_the_data_and_the_labels(folder):
+    run = json.loads((folder / "run.json").read_bytes())
+    assert run["label_names"] == ["blame", "praise"]
+    assert run["data"] == str(folder.parent / "mine.csv")
+
+
+def test_a_closed_pipe_is_no_error_message():
+    command = [sys.executable, "-m", "companion.cli", "data"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from companion.economics import threshold_value, value_per_message
+
+COSTS = {"cost_miss_usd": 5.0, "cost_false_alarm_usd": 2.0}
+MESSAGES = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30)
+DOLLARS = st.floats(0, 1000)
+
+
+def simulate(number: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw calibrated probabilities and events that follow them."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.uniform(size=number)
+    return rng.uniform(size=number) < probabilities, probabilities
+
+
+def value_by_loop(
+    events: Any, probabilities: Any, threshold: float, miss: float, alarm: float, volume: float
+) -> float:
+    cost = nothing = everything = 0.0
+    for event, probability in zip(events, probabilities, strict=True):
+        flagged = probability >= threshold
+        cost += miss if event and not flagged else alarm if flagged and not event else 0
+        nothing += miss if event else 0
+        everything += alarm if not event else 0
+    return (min(nothing, everything) - cost) * volume / len(events)
+
+
+@given(messages=MESSAGES, miss=DOLLARS, alarm=DOLLARS, volume=st.floats(0, 1e6))
+@settings(max_examples=25, deadline=None)
+def test_values_equal_a_loop_over_the_messages(
+    messages: list[tuple[bool, float]], miss: float, alarm: float, volume: float
+) -> None:
+    events, probabilities = zip(*messages, strict=True)
+    result = threshold_value(
+        events, probabilities, cost_miss_usd=miss, cost_false_alarm_usd=alarm, volume=volume
+    )
+    expected = [
+        value_by_loop(events, probabilities, t, miss, alarm, volume) for t in result.thresholds
+    ]
+    np.testing.assert_allclose(result.value_usd, expected, rtol=1e-9, atol=1e-6)
+    assert result.best_value_usd == result.value_usd.max()
+
+
+@given(messages=MESSAGES, miss=DOLLARS, alarm=DOLLARS)
+@settings(max_examples=25, deadline=None)
+def test_the_best_threshold_never_loses_money(
+    messages: list[tuple[bool, float]], miss: float, alarm: float
+) -> None:
+    events, probabilities = zip(*messages, strict=True)
+    result = threshold_value(
+        events, probabilities, cost_miss_usd=miss, cost_false_alarm_usd=alarm, volume=1000
+    )
+    assert result.best_value_usd >= 0
+
+
+def test_the_ends_flag_everything_and_nothing() -> None:
+    events, probabilities = simulate()
+    result = threshold_value(events, probabilities, **COSTS, volume=len(events))
+    misses, alarms = events.sum() * 5.0, (~events).sum() * 2.0
+    assert result.thresholds[0] == 0
+    assert result.value_usd[0] == pytest.approx(min(misses, alarms) - alarms)
+    assert result.thresholds[-1] > 1
+    assert result.value_usd[-1] == pytest.approx(min(misses, alarms) - misses)
+
+
+def test_mistakes_that_cost_nothing_leave_nothing_to_save() -> None:
+    events, probabilities = simulate()
+    free = threshold_value(
+        events, probabilities, cost_miss_usd=0, cost_false_alarm_usd=0, volume=1e6
+    )
+    assert not free.value_usd.any()
+    cheap = threshold_value(
+        events, probabilities, cost_miss_usd=0, cost_false_alarm_usd=1, volume=1e6
+    )
+    assert cheap.best_value_usd == 0  # flagging nothing is free already
+
+
+def test_value_grows_in_proportion_to_the_volume() -> None:
+    once = threshold_value(*simulate(), **COSTS, volume=1000)
+    thrice = threshold_value(*simulate(), **COSTS, volume=3000)
+    np.testing.assert_allclose(thrice.value_usd, 3 * once.value_usd)
+    assert thrice.best_threshold == once.best_threshold
+
+
+def test_a_perfect_model_saves_the_whole_cost_of_the_cheaper_policy() -> None:
+    events, _ = simulate()
+    result = threshold_value(events, events.astype(float), **COSTS, volume=len(events))
+    assert result.best_value_usd == pytest.approx(min(events.sum() * 5.0, (~events).sum() * 2.0))
+
+
+@pytest.mark.parametrize("miss", [1.0, 3.0, 9.0])
+def test_calibrated_probabilities_have_their_best_threshold_where_theory_puts_it(
+    miss: float,
+) -> None:
+    events, probabilities = simulate(number=200_000)
+    result = threshold_value(
+        events, probabilities, cost_miss_usd=miss, cost_false_alarm_usd=1, volume=1
+    )
+    assert result.best_threshold == pytest.approx(1 / (miss + 1), abs=0.03)  # Elkan, 2001
+
+
+def test_of_equally_good_thresholds_the_lowest_is_taken() -> None:
+    result = threshold_value([0, 1], [0.2, 0.8], **COSTS, volume=1, thresholds=[0.7, 0.5, 0.3])
+    assert result.best_threshold == 0.7  # the first, in the caller's order
+    assert threshold_value([0, 1], [0.2, 0.8], **COSTS, volume=1).best_threshold == 0.21
+
+
+@given(messages=MESSAGES, threshold=st.integers(0, 101), miss=DOLLARS, alarm=DOLLARS)
+@settings(max_examples=25, deadline=None)
+def test_the_mean_of_the_messages_is_the_value_of_the_threshold(
+    messages: list[tuple[bool, float]], threshold: int, miss: float, alarm: float
+) -> None:
+    events, probabilities = map(np.array, zip(*messages, strict=True))
+    costs = {"cost_miss_usd": miss, "cost_false_alarm_usd": alarm}
+    result = threshold_value(events, probabilities, **costs, volume=1000)
+    flagged = probabilities >= result.thresholds[threshold]
+    saved = value_per_message(events, flagged, **costs)
+    np.testing.assert_allclose(saved.mean() * 1000, result.value_usd[threshold], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cost_miss_usd": -1}, "cost_miss_usd must be a number of at least 0, but is -1"),
+        ({"cost_false_alarm_usd": float("nan")}, "cost_false_alarm_usd .* but is nan"),
+        ({"cost_miss_usd": float("inf")}, "cost_miss_usd .* but is inf"),
+        ({"volume": -5}, "volume must be a number of at least 0, but is -5"),
+        ({"probabilities": [0.5, 1.5]}, "between 0 and 1, but one is 1.5"),
+        ({"probabilities": [0.5, float("nan")]}, "between 0 and 1, but one is nan"),
+        ({"probabilities": [0.5]}, r"must have shape \(2,\), but have shape \(1,\)"),
+        ({"events": [0, 2]}, "events must hold only 0 and 1, but holds 2"),
+        ({"events": [0.3, 0.9]}, "Turn probabilities into decisions first"),
+        ({"events": []}, r"at least one value, but has shape \(0,\)"),
+        ({"thresholds": []}, r"thresholds must be a list of numbers, but is \[\]"),
+        ({"thresholds": [float("nan")]}, "thresholds must be a list of numbers"),
+    ],
+)
+def test_impossible_arguments_are_named(change: dict[str, Any], message: str) -> None:
+    arguments = {"events": [0, 1], "probabilities": [0.1, 0.9], **COSTS, "volume": 10, **change}
+    with pytest.raises(ValueError, match=message):
+        threshold_value(**arguments)
+
+
+def test_decisions_must_be_as_many_as_events() -> None:
+    with pytest.raises(ValueError, match="events has 2 values and flagged 1"):
+        value_per_message([0, 1], [1], **COSTS)
