@@ -52,7 +52,7 @@ def repair_files(app: Sphinx, error: Exception | None) -> None:
         # buttons whose name is not what they say
         r'<summary aria-label="Toggle hidden content">': "<summary>",
         r'(<button class="btn search-button-field [^>]*?) title="\w+" aria-label="\w+"': r"\1",
-        r'<span class="search-button__kbd-shortcut"': r'\g<0> aria-hidden="true"',
+        r'(<span class="search-button__kbd-shortcut")>': r'\1 aria-hidden="true">',
         r'(data-mode="\w+" +)title="[^"]*"': r"\1",
         # a button without a name
         r'<summary>(?=<span class="toctree-toggle")': (
