@@ -195,7 +195,10 @@ def load_chinese_reviews(
 
 
 def list_datasets() -> dict[str, Callable[..., TextDataset]]:
-    """Return the loaders by the name of their data set.
+    """Name every data set with its loader.
+
+    Returns:
+        A dict of names and loaders.
 
     Example:
 

@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ThresholdValue",
-    "check_binary",
-    "check_probabilities",
     "threshold_value",
     "value_per_message",
 ]

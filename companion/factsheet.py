@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Fact", "FactSheet", "UnknownFactError", "facts"]
+__all__ = ["Fact", "facts"]
 
 _FIELDS = ("value", "unit", "statement", "source", "date", "mark", "review_by")
 _MARKS = {

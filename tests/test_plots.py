@@ -291,7 +291,7 @@ def test_show_closes_a_figure_of_pyplot(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(
     ("alt", "options", "word"),
-    [("", {}, "alt"), ("x", {"digits": 0}, "digits"), ("x", {"stable": 0}, "stable")],
+    [("", {}, "alt"), ("x", {"digits": 0}, "digits"), ("x", {"stable": -1}, "stable")],
 )
 def test_show_says_which_argument_is_wrong(alt: str, options: dict[str, int], word: str) -> None:
     with pytest.raises(ValueError, match=word):
