@@ -350,26 +350,25 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar: Bar | None = None
         self._epoch, self._text = 0, ""
 
-    def on_train_begin(self, *_: Any) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Opens the bar."""
         self._bar = Bar(self.params["epochs"] * self.params["steps"], self.shown)
 
-    def on_epoch_begin(self, epoch: int, *_: Any) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers the epoch's number."""
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, *_: Any) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Moves the bar."""
         text = f"epoch {self._epoch + 1}/{self.params['epochs']}{self._text}"
         if self._bar is not None:
             self._bar.update(self._epoch * self.params["steps"] + batch + 1, text)
 
-    def on_epoch_end(self, *epoch_and_logs: Any) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows the epoch's values beside the bar during the next one."""
-        logs = epoch_and_logs[-1] or {}
-        self._text = "".join(f" · {name} {value:.3g}" for name, value in logs.items())
+        self._text = "".join(f" · {name} {value:.3g}" for name, value in (logs or {}).items())
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Takes the bar away."""
         self.close()
 
