@@ -355,17 +355,32 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar = Bar(self.params["epochs"] * self.params["steps"], self.shown)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remembers the epoch's number."""
+        """Remembers the epoch's number.
+
+        Args:
+            epoch: Integer. The epoch's number, from 0.
+            logs: Dictionary or `None`. Not used.
+        """
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Moves the bar."""
+        """Moves the bar.
+
+        Args:
+            batch: Integer. The step's number in its epoch, from 0.
+            logs: Dictionary or `None`. Not used.
+        """
         text = f"epoch {self._epoch + 1}/{self.params['epochs']}{self._text}"
         if self._bar is not None:
             self._bar.update(self._epoch * self.params["steps"] + batch + 1, text)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Shows the epoch's values beside the bar during the next one."""
+        """Shows the epoch's values beside the bar during the next one.
+
+        Args:
+            epoch: Integer. The epoch's number, from 0.
+            logs: Dictionary or `None`. The epoch's metrics by name.
+        """
         self._text = "".join(f" · {name} {value:.3g}" for name, value in (logs or {}).items())
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -156,8 +156,6 @@ def _methods_are_documented(at: str, node: ast.ClassDef, *, full: bool) -> Itera
         if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
             if not ast.get_docstring(method):
                 yield f"{at}.{method.name} has no docstring"
-            elif method.name.startswith("on_"):
-                continue  # a callback's arguments are Keras's, and documented there
             elif full and len(method.args.args + method.args.kwonlyargs) > 2:
                 yield from _function_is_documented(f"{at}.{method.name}", method)
 
