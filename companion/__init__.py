@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 _MODULES = {
+    "autodiff": ["Tensor"],
     "classifier": ["TextClassifier"],
     "data": [
         "Card",
@@ -28,7 +29,18 @@ _MODULES = {
         "load_food_reviews",
     ],
     "download": ["DownloadError", "download_file"],
-    "economics": ["ThresholdValue", "threshold_value", "value_per_message"],
+    "economics": [
+        "Range",
+        "ThresholdValue",
+        "ValueModel",
+        "ValueSimulation",
+        "break_even_volume",
+        "load_businesses",
+        "simulate_value",
+        "threshold_value",
+        "value_per_message",
+        "value_sensitivity",
+    ],
     "evaluation": [
         "Calibration",
         "Interval",
@@ -37,9 +49,14 @@ _MODULES = {
         "calibration",
         "difference_interval",
     ],
+    "exporting": ["OnnxClassifier", "export_onnx", "load_model"],
     "factsheet": ["Fact", "facts"],
+    "generation": ["generate_tokens", "next_token_probabilities"],
+    "images": ["ImageDataset", "ImageSplit", "load_digits"],
+    "language": ["LanguageModel", "bits_per_byte"],
     "lessons": ["Exercise", "outcome", "predict", "quiz"],
-    "models": ["build_bag_classifier", "build_lstm_classifier"],
+    "models": ["build_bag_classifier", "build_gpt", "build_lstm_classifier"],
+    "plays": ["PlayDataset", "load_shakespeare"],
     "plots": [
         "describe",
         "figure",
@@ -49,7 +66,13 @@ _MODULES = {
         "plot_threshold_value",
         "show",
     ],
+    "photos": ["Photo", "load_photo"],
+    "pretrained": ["embed_texts"],
+    "pricing": ["TokenPrice", "break_even_requests", "load_prices", "token_cost_usd"],
+    "serving": ["Service"],
+    "scaling": ["ScalingLaw", "fit_scaling_law"],
     "text": ["build_vectorizer", "check_texts", "unknown_share"],
+    "tokenizer": ["BytePairTokenizer"],
     "training": ["CheckpointError", "History", "ProgressBar", "Trainer"],
     "widgets": ["Control", "Explorer", "explore_threshold_value"],
 }

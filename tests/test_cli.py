@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,9 @@ def folder(tmp_path_factory):
         ("train", "companion evaluate"),
         ("evaluate", "companion predict"),
         ("predict", "probability of that label"),
+        ("export", "companion serve"),
+        ("serve", "GET /metrics"),
+        ("cost", "in a year"),
     ],
 )
 def test_each_commands_help_shows_an_example_and_what_comes_next(capsys, command, following):
@@ -437,3 +441,72 @@ def test_a_closed_pipe_is_no_error_message():
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 1
+
+
+def test_cost_prints_the_bill_with_the_date_of_the_price(capsys):
+    words = ["cost", "--requests", "1e6", "--tokens-in", "200", "--tokens-out", "2"]
+    code, out, _ = run(capsys, *words, "--model", "gpt-6-luna")
+    assert code == 0
+    assert "21.00" in out
+    assert "2026-11-20" in out
+    assert len(run(capsys, *words)[1].splitlines()) > len(out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--requests", "-1"], "requests must be a number of at least 0"),
+        (["--tokens-in", "nan"], "tokens_in must be a number of at least 0"),
+        (["--tokens-out", "many"], "invalid float value"),
+        (["--model", "gpt-6-lunar"], "did you mean 'gpt-6-luna'?"),
+    ],
+)
+def test_an_impossible_bill_is_refused(capsys, given, message):
+    words = ["cost", "--requests", "1", "--tokens-in", "1", "--tokens-out", "1", *given]
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@needs_keras
+def test_an_exported_classifier_is_served_as_the_trained_one_predicts(capsys, folder, tmp_path):
+    import urllib.request
+
+    from companion.classifier import TextClassifier
+
+    code, out, err = run(capsys, "export", folder, "--out", tmp_path / "small", "--quantize")
+    assert (code, err) == (0, "")
+    assert "companion serve" in out
+    command = [sys.executable, "-m", "companion.cli", "serve", tmp_path / "small", "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        url = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+        body = json.dumps({"texts": ["good tea 1, really", "awful soup 2, really"]}).encode()
+        answer = json.load(urllib.request.urlopen(f"{url}/predict", body, timeout=30))
+        with pytest.raises(SystemExit):
+            cli.main(["serve", str(folder), "--port", "many"])
+        port = url.rpartition(":")[2]
+        code, _, err = run(capsys, "serve", tmp_path / "small", "--port", port)
+        assert code == 1
+        assert f"port {port}, cannot be used" in err
+    finally:
+        server.terminate()
+        rest, errors = server.communicate(timeout=30)
+    assert [each["label"] for each in answer["predictions"]] == ["praise", "blame"]
+    scores = TextClassifier.load(folder).predict_proba(json.loads(body)["texts"])
+    assert [each["score"] for each in answer["predictions"]] == pytest.approx(scores, abs=0.05)
+    if sys.platform != "win32":
+        assert (server.returncode, errors) == (0, "")
+        assert "no request is left unanswered" in rest
+
+
+@needs_keras
+def test_export_and_serve_refuse_what_is_no_classifier(capsys, folder, tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 cut off")
+    for command in ("export", "serve"):
+        code, _, err = run(capsys, command, tmp_path / "model.keras")
+        assert code == 2
+        assert "Files that could run code (.keras, .h5, pickle) are not read" in err
+    code, _, err = run(capsys, "export", folder, "--out", folder)
+    assert code == 2
+    assert "own folder" in err

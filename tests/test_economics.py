@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from companion.economics import threshold_value, value_per_message
+from companion.economics import (
+    Range,
+    ValueModel,
+    break_even_volume,
+    load_businesses,
+    simulate_value,
+    threshold_value,
+    value_per_message,
+    value_sensitivity,
+)
+from companion.factsheet import facts
 
 COSTS = {"cost_miss_usd": 5.0, "cost_false_alarm_usd": 2.0}
 MESSAGES = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30)
@@ -152,3 +164,129 @@ def test_impossible_arguments_are_named(change: dict[str, Any], message: str) ->
 def test_decisions_must_be_as_many_as_events() -> None:
     with pytest.raises(ValueError, match="events has 2 values and flagged 1"):
         value_per_message([0, 1], [1], **COSTS)
+
+
+ENDS = st.tuples(*[st.floats(0, 1)] * 3).map(sorted)
+RATES = ("task_share", "adoption", "realised_share")
+
+
+@st.composite
+def value_models(draw: Any, effect: Any = ENDS) -> ValueModel:
+    def some(scale: float = 1.0, start: float = 0.0) -> Range:
+        return Range(*(start + scale * x for x in draw(ENDS)))
+
+    return ValueModel(
+        hours=some(1e5, 1),
+        effect=Range(*draw(effect)),
+        hourly_cost_usd=some(100),
+        token_cost_usd=some(10),
+        upkeep_usd=some(1e5),
+        switch_cost_usd=some(1e5),
+        **{name: some() for name in RATES},
+    )
+
+
+@given(ends=ENDS, shares=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_a_range_is_never_left_and_rises_with_the_share(
+    ends: list[float], shares: list[float]
+) -> None:
+    values = Range(*ends).at(sorted(shares))
+    assert ends[0] <= values.min() <= values.max() <= ends[2]
+    assert (np.diff(values) >= -1e-9).all()
+
+
+def test_a_range_is_drawn_as_scipy_draws_a_triangle() -> None:
+    shares = np.linspace(0, 1, 101)
+    expected = stats.triang(c=0.25, loc=2, scale=8).ppf(shares)
+    np.testing.assert_allclose(Range(2, 4, 10).at(shares), expected, atol=1e-6)
+
+
+@given(model=value_models(), more=st.floats(1, 10))
+@settings(max_examples=25)
+def test_more_hours_never_lower_the_return_where_an_hour_pays(
+    model: ValueModel, more: float
+) -> None:
+    free = replace(model, token_cost_usd=Range(0, 0, 0))  # and no effect is below zero
+    larger = replace(free, hours=Range(*(more * x for x in vars(free.hours).values())))
+    few, many = (simulate_value(m, num_samples=200).return_usd for m in (free, larger))
+    assert (many >= few - 1e-6).all()
+
+
+@given(model=value_models(effect=st.tuples(*[st.floats(-1, 1)] * 3).map(sorted)))
+@settings(max_examples=25)
+def test_a_draw_loses_money_where_its_hours_are_below_its_break_even(model: ValueModel) -> None:
+    run = simulate_value(model, num_samples=200)
+    clear = np.abs(run.return_usd) > 1e-6  # not within rounding of zero
+    below = run.draws["hours"] < run.break_even_hours
+    assert ((run.return_usd < 0) == below)[clear].all()
+
+
+@given(model=value_models())
+@settings(max_examples=25)
+def test_at_the_break_even_volume_the_likeliest_case_returns_nothing(model: ValueModel) -> None:
+    hours = break_even_volume(model)
+    likeliest = {name: Range(*[r.middle] * 3) for name, r in model.ranges().items()}
+    if 1 <= hours < 1e9:
+        there = replace(model, **likeliest | {"hours": Range(hours, hours, hours)})
+        assert simulate_value(there, num_samples=1).return_usd[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_lost_time_is_lost_in_full_whatever_is_made_of_saved_time() -> None:
+    slower = replace(load_businesses()["support desk"], effect=Range(-0.2, -0.1, -0.05))
+    careful, careless = (
+        simulate_value(replace(slower, realised_share=Range(r, r, r)), num_samples=50).return_usd
+        for r in (1.0, 0.0)
+    )
+    np.testing.assert_allclose(careful, careless)
+    assert break_even_volume(slower) == np.inf
+
+
+def test_the_sensitivity_shows_every_input_and_the_widest_first() -> None:
+    model = load_businesses()["online shop"]
+    widths = [abs(high - low) for low, high in value_sensitivity(model).values()]
+    assert widths == sorted(widths, reverse=True)
+    assert set(value_sensitivity(model)) == set(model.ranges())
+
+
+def test_an_input_without_a_range_moves_nothing() -> None:
+    model = replace(load_businesses()["online shop"], hours=Range(4000, 4000, 4000))
+    assert list(value_sensitivity(model).items())[-1][0] == "hours"
+
+
+def test_the_businesses_take_effects_and_prices_from_the_facts() -> None:
+    businesses = load_businesses()
+    desk, bureau = businesses["support desk"], businesses["translation bureau"]
+    assert desk.effect.middle == pytest.approx(1 - 1 / 1.15)
+    assert bureau.effect == Range(-0.19, 0.251, 0.4)  # slower experts, consultants, writers
+    per_million = (
+        facts["gpt_6_luna_input_price_usd"].value,
+        facts["gpt_6_luna_output_price_usd"].value,
+    )
+    assert desk.token_cost_usd.low == pytest.approx(0.03 * per_million[0] + 0.004 * per_million[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hours": (0, 0, 0)}, "hours must be a Range from 1 to inf"),
+        ({"hours": (-5, 5, 10)}, "hours must be a Range from 1 to inf"),
+        ({"upkeep_usd": (-1, 0, 1)}, "upkeep_usd must be a Range from 0"),
+        ({"adoption": (0, 0.5, 1.5)}, "adoption must be a Range from 0 to 1"),
+        ({"effect": (0, 1, 1e9)}, "effect must be a Range from -10 to 1"),
+        ({"effect": (0.3, 0.2, 0.4)}, "low <= middle <= high"),
+        ({"effect": (0, float("nan"), 1)}, "finite low <= middle"),
+    ],
+)
+def test_impossible_ranges_are_named(change: dict[str, Any], message: str) -> None:
+    model = load_businesses()["support desk"]
+    with pytest.raises(ValueError, match=message):
+        replace(model, **{name: Range(*ends) for name, ends in change.items()})
+
+
+def test_a_plain_number_is_no_range_and_years_and_draws_must_be_there() -> None:
+    model = load_businesses()["support desk"]
+    for change in ({"hours": 40_000.0}, {"years": 0}, {"years": float("nan")}):
+        with pytest.raises(ValueError, match="must be a"):
+            replace(model, **change)
+    with pytest.raises(ValueError, match="num_samples must be at least 1, but is 0"):
+        simulate_value(model, num_samples=0)

@@ -190,7 +190,8 @@ def test_a_fault_is_found(rule: Any, fault: Any, message: str, tmp_path: Path) -
 
 
 def test_every_rule_has_a_fault_that_it_finds() -> None:
-    proved = {rule for rule, _, _ in FAULTS} | {book.every_page_is_in_the_toc}
+    proved = {rule for rule, _, _ in FAULTS}
+    proved |= {book.every_page_is_in_the_toc, book.every_line_of_the_source_has_its_page}
     assert set(RULES) == proved
 
 
@@ -212,6 +213,25 @@ def test_a_page_outside_the_toc_is_found(
 ) -> None:
     (build_sample(tmp_path) / file).write_text(text, encoding="utf-8")
     assert any(message in line for line in book.every_page_is_in_the_toc(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("S1–S46", "S2–S46", "S1 stands in 0 rows"),
+        ("S1–S46", "S1–S47", "S47 stands in 2 rows"),
+        ("| S47 |", "| S47–S48 |", "S48 stands in 1 rows"),
+        ("04_practice/page>", "04_practice/gone>", "no page of the book"),
+        ("in preparation", "soon", "links no page"),
+    ],
+)
+def test_a_line_of_the_source_without_its_page_is_found(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    index = build_sample(tmp_path) / "book/index.md"
+    index.write_text(index.read_text("utf-8").replace(old, new), encoding="utf-8")
+    found = list(book.every_line_of_the_source_has_its_page(tmp_path))
+    assert any(message in line for line in found), found
 
 
 def test_an_export_equal_to_the_stored_picture_passes(tmp_path: Path) -> None:

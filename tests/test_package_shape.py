@@ -115,7 +115,7 @@ FAULTS = [
     ),
     (shape.budgets_are_kept, "companion/extra.py", "", MANY_LINES, "f has 41 lines"),
     (shape.budgets_are_kept, "companion/extra.py", "", "x = 1\n" * 301, "301 code lines"),
-    (shape.budgets_are_kept, "companion/extra.py", "", "x = 1\n" * 3501, "companion: 3"),
+    (shape.budgets_are_kept, "companion/extra.py", "", "x = 1\n" * 5501, "companion: 5"),
     (shape.nothing_unsafe_is_loaded, "companion/extra.py", "", "import pickle", "pickle runs"),
     (shape.nothing_unsafe_is_loaded, "companion/extra.py", "", "from marshal import x", "marshal"),
     (shape.nothing_unsafe_is_loaded, "companion/extra.py", "", "f(allow_pickle=True)", "is unsafe"),

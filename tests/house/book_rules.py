@@ -23,6 +23,7 @@ from tests.house.notebooks import (
 )
 from tests.house.registry import book_rule, notebook_rule, place
 
+SOURCE_LINES = 47  # the lines of the source document, S1 to S47 on the landing page
 KNOWN_TAGS = NBVAL_TAGS | {"hide-input", "hide-cell", "hide-output", "remove-cell", "check"}
 
 
@@ -50,8 +51,7 @@ def tags_are_known(notebook: Notebook) -> Iterator[str]:
 
 
 def bib_keys(root: Path) -> set[str]:
-    file = root / "book" / "references.bib"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = _read(root / "book" / "references.bib")
     return set(re.findall(r"^\s*@\w+\s*\{\s*([^,\s]+)\s*,", text, re.M))
 
 
@@ -118,6 +118,28 @@ def every_page_is_in_the_toc(root: Path) -> Iterator[str]:
     for path in page_paths(root):
         if path not in listed:
             yield f"{path.relative_to(root).as_posix()}: not in _toc.yml; list it or delete it"
+
+
+@book_rule
+def every_line_of_the_source_has_its_page(root: Path) -> Iterator[str]:
+    listed = [path for entry in toc_entries(root) if (path := toc_file(root, entry))]
+    seen: Counter[int] = Counter()
+    for row in re.findall(r"^\| *S.*$", _read(root / "book" / "index.md"), re.M):
+        first, last, rest = re.fullmatch(r"\| *S(\d+)(?:–S(\d+))? *\|(.*)", row).groups()
+        seen.update(range(int(first), int(last or first) + 1))
+        pages = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", rest)
+        for page in pages:
+            if toc_file(root, f"book/{page}") not in listed:
+                yield f"book/index.md: S{first} links {page}, which is no page of the book"
+        if not pages and "in preparation" not in rest:
+            yield f"book/index.md: S{first} links no page; link one or say 'in preparation'"
+    for line in range(1, max([SOURCE_LINES, *seen]) + 1):
+        if seen[line] != (line <= SOURCE_LINES):
+            yield f"book/index.md: S{line} stands in {seen[line]} rows of the coverage list"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 @book_rule

@@ -19,7 +19,7 @@ import importlib.util
 if importlib.util.find_spec("companion") is None:  # as on Colab; never where the course is set up
     if "://" not in (course := "{TOKEN}"):
         raise ModuleNotFoundError("companion is not installed: run `make lab`, see README.md")
-    %pip install --quiet "large-models-companion[data,notebook,pretrained] @ git+{{course}}"
+    %pip install --quiet "large-models-companion[pages] @ git+{{course}}"
 """
 
 

@@ -104,7 +104,8 @@ def build_sample(root: Path) -> Path:
     """Write the whole small book under ``root``."""
     for name, text in {
         "_toc.yml": "format: jb-book\nroot: book/index\nchapters:\n- file: book/04_practice/page\n",
-        "book/index.md": "# Course\n\nIt has 4<!--= 04_practice/page: len(reviews) --> reviews.\n",
+        "book/index.md": "# Course\n\nIt has 4<!--= 04_practice/page: len(reviews) --> reviews.\n"
+        "\n| S1–S46 | all | {doc}`a page <04_practice/page>` |\n| S47 | one | in preparation |\n",
         "book/references.bib": "@article{maas2011,\n  title = {Words}\n}\n",
         "companion/facts.yml": "imdb:\n  value: 0.87\n  source: maas2011\n",
     }.items():

@@ -1,0 +1,349 @@
+"""A small language model from texts to a folder: tokeniser, GPT, training, measure and sampling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion.backend import keras
+from companion.checkpoints import pack, unpack, write_atomically
+from companion.generation import generate_tokens
+from companion.models import build_gpt
+from companion.text import check_texts
+from companion.tokenizer import BytePairTokenizer
+from companion.training import History, Trainer
+
+__all__ = ["LanguageModel", "bits_per_byte"]
+
+_FORMAT = "language-1"
+_FILES = ("weights.npz", "tokenizer.json")
+_BATCH = 32
+_TRAIN_AGAIN = "Train again with LanguageModel.fit and .save, or with companion train gpt."
+
+
+def bits_per_byte(model: keras.Model, tokenizer: BytePairTokenizer, texts: Sequence[str]) -> float:
+    """Returns how many bits a model needs for one byte of texts, on average.
+
+    The text is cut into windows as long as the model's sequence. Each token is predicted from those
+    before it in its window, the first token of a text from the mark of a text's end. The sum of
+    -log2 of the probabilities, over the number of bytes, does not depend on how text is cut into
+    tokens.
+
+    Args:
+        model: `keras.Model` from `build_gpt`.
+        tokenizer: `BytePairTokenizer` of the texts that the model learnt from.
+        texts: List of non-empty strings.
+
+    Returns:
+        Float, in bits. 8 is no knowledge at all.
+
+    Raises:
+        ValueError: If a text is empty or no text.
+
+    Example:
+
+    >>> tokenizer = BytePairTokenizer(257)
+    >>> model = build_gpt(257, 8, hidden_dim=8, num_layers=1)
+    >>> for weight in model.weights:
+    ...     weight.assign(0 * weight)
+    >>> round(bits_per_byte(model, tokenizer, ["a text"]), 4) == round(math.log2(257), 4)
+    True
+    """
+    texts, length = check_texts(texts), model.input_shape[1]
+    rows: list[list[int]] = []
+    for text in texts:
+        ids = [tokenizer.end_id, *tokenizer.encode(text)]
+        rows += [ids[start : start + length + 1] for start in range(0, len(ids) - 1, length)]
+    bits = 0.0
+    for start in range(0, len(rows), _BATCH):
+        batch = np.zeros((_BATCH, length + 1), "int32")
+        counts = np.zeros((_BATCH, length), bool)
+        for place, row in enumerate(rows[start : start + _BATCH]):
+            batch[place, : len(row)] = row
+            counts[place, : len(row) - 1] = True
+        logits = np.asarray(model(batch[:, :-1]), "float64")  # (batch, length, vocabulary)
+        logits -= logits.max(axis=-1, keepdims=True)
+        right = np.take_along_axis(logits, batch[:, 1:, None], axis=-1)[..., 0]
+        nats = np.log(np.exp(logits).sum(axis=-1)) - right
+        bits += float(nats[counts].sum()) / math.log(2)
+    return bits / sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+
+class LanguageModel:
+    """Learns to continue texts: byte-pair tokeniser, GPT, training and sampling in one.
+
+    Args:
+        vocabulary_size: Integer, at least 257. Token ids; 257 are single bytes and the end of a
+            text. Defaults to 1000.
+        sequence_length: Integer. Tokens that the model reads at most. Defaults to 128.
+        hidden_dim: Integer. Defaults to 128. This and the next as in `build_gpt`.
+        num_layers: Integer. Defaults to 4.
+        num_heads: Integer. Defaults to 4.
+        dropout: Float in [0, 1). Defaults to 0.
+        seed: Integer. Decides weights and order. Defaults to 0.
+
+    Attributes:
+        steps: Integer. Steps trained.
+
+    Example:
+
+    >>> small = {"vocabulary_size": 258, "sequence_length": 8, "hidden_dim": 16, "num_layers": 1}
+    >>> language = LanguageModel(**small)
+    >>> options = {"batch_size": 4, "checkpoint_steps": 60, "progress": False}
+    >>> history = language.fit(["tick tock " * 30], steps=60, learning_rate=0.02, **options)
+    >>> language.generate("tick t", 2, temperature=0)
+    'tick tock'
+
+    Reference:
+        Radford et al., 2019, Language Models are Unsupervised Multitask Learners.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int = 1000,
+        sequence_length: int = 128,
+        hidden_dim: int = 128,
+        num_layers: int = 4,
+        num_heads: int = 4,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "vocabulary_size": vocabulary_size,
+            "sequence_length": sequence_length,
+            "hidden_dim": hidden_dim,
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+            "dropout": dropout,
+            "seed": seed,
+        }
+        self.tokenizer = BytePairTokenizer(vocabulary_size)
+        self.model: keras.Model | None = None
+        self.steps = 0
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        *,
+        steps: int = 3000,
+        batch_size: int = 32,
+        learning_rate: float = 3e-3,
+        checkpoint_steps: int = 100,
+        minutes: float | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        progress: str | bool = "auto",
+    ) -> History:
+        """Learns from texts, from scratch, or from the newest checkpoint.
+
+        AdamW; the learning rate rises over the first twentieth of `steps` and falls to a tenth
+        along a cosine. It depends on the step alone, so a stopped run that is continued ends with
+        the weights of one that was not stopped. Sets Keras's global seed.
+
+        Args:
+            texts: List of non-empty strings.
+            steps: Integer. Steps planned, a multiple of `checkpoint_steps`. Defaults to 3000.
+            batch_size: Integer. Windows of text in one step. Defaults to 32.
+            learning_rate: Float. Its peak. Defaults to 0.003.
+            checkpoint_steps: Integer. Steps from one checkpoint to the next; an epoch of the
+                history is as long. Defaults to 100.
+            minutes: Float or `None`. Stops at the first checkpoint after this time, whatever is
+                planned; the same call goes on. Defaults to `None`.
+            checkpoint_dir: Path of a folder that makes a stopped run continue, or `None`.
+            progress: `"auto"` or `False`, as in `Trainer`. Defaults to `"auto"`.
+
+        Returns:
+            A `History`.
+
+        Raises:
+            ValueError: If the texts are too short or a setting is not as above.
+            CheckpointError: If `checkpoint_dir` holds another run or cannot be used.
+        """
+        if steps < 1 or checkpoint_steps < 1 or steps % checkpoint_steps:
+            raise ValueError(
+                f"steps={steps} must be a positive multiple of checkpoint_steps={checkpoint_steps}."
+            )
+        texts = check_texts(texts)
+        keras.utils.set_random_seed(self.settings["seed"])
+        self.tokenizer.fit(texts)
+        x, y = self._windows(texts, batch_size)
+        self.model = self._build()
+        self.model.compile(
+            _optimizer(steps, learning_rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            # XLA makes one loop of many small operations; PyTorch has none.
+            jit_compile=keras.backend.backend() != "torch",
+            steps_per_execution=math.gcd(checkpoint_steps, 10),
+        )
+        seed = self.settings["seed"]
+        trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
+        history = trainer.fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=steps // checkpoint_steps,
+            examples_per_epoch=checkpoint_steps * batch_size,
+            max_seconds=None if minutes is None else 60 * minutes,
+        )
+        self.steps = history.epochs * checkpoint_steps
+        return history
+
+    def bits_per_byte(self, texts: Sequence[str]) -> float:
+        """Returns how many bits a byte of these texts costs, see `bits_per_byte`."""
+        return bits_per_byte(self._trained(), self.tokenizer, texts)
+
+    def generate(
+        self,
+        prompt: str,
+        num_tokens: int = 50,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> str:
+        """Continues a text with drawn tokens, up to the end of a text if one is drawn.
+
+        Args:
+            prompt: String, not empty.
+            num_tokens: Integer. Tokens to add; with the prompt's at most `sequence_length`.
+                Defaults to 50.
+            temperature: Float of at least 0, as in `generate_tokens`. Defaults to 1.
+            top_k: Integer or `None`, as in `generate_tokens`.
+            top_p: Float in (0, 1], as in `generate_tokens`.
+            seed: Integer. Decides the draws. Defaults to 0.
+
+        Returns:
+            A string: the prompt and its continuation.
+
+        Raises:
+            ValueError: If the model is not trained, the prompt empty or too long, or a sampling
+                argument outside its range.
+        """
+        model = self._trained()
+        if not isinstance(prompt, str) or not prompt:
+            raise ValueError("The prompt is empty: give at least one character to go on from.")
+        ids = self.tokenizer.encode(prompt)
+        longest = self.settings["sequence_length"] - 1
+        if len(ids) > longest:
+            raise ValueError(
+                f"The prompt has {len(ids)} tokens, and the model reads at most {longest} before "
+                "the first new one: shorten it."
+            )
+        options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        new = generate_tokens(model, ids, num_tokens, seed=seed, **options)
+        end = new.index(self.tokenizer.end_id) if self.tokenizer.end_id in new else None
+        return self.tokenizer.decode([*ids, *new[:end]])
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Saves weights, tokeniser and settings as files that cannot run code.
+
+        Args:
+            folder: Path; created if needed. `config.json`, `weights.npz` and `tokenizer.json` are
+                replaced.
+
+        Raises:
+            ValueError: If the model is not trained.
+            OSError: If the folder cannot be written.
+        """
+        weights = {_name(i, w): np.asarray(w) for i, w in enumerate(self._trained().weights)}
+        merges = json.dumps({"merges": self.tokenizer.merges}).encode()
+        contents = dict(zip(_FILES, (pack(weights, {"format": _FORMAT}), merges), strict=True))
+        config = {
+            "format": _FORMAT,
+            "settings": self.settings,
+            "steps": self.steps,
+            "sha256": {name: _sha256(content) for name, content in contents.items()},
+        }
+        contents["config.json"] = json.dumps(config, indent=1).encode()
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            write_atomically(path / name, content)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> LanguageModel:
+        """Loads what `save` wrote.
+
+        Args:
+            folder: Path of the folder.
+
+        Returns:
+            A `LanguageModel` that continues texts exactly as the saved one.
+
+        Raises:
+            ValueError: If a file is missing, damaged, of another format or of another model.
+        """
+        path = Path(folder)
+        try:
+            config = json.loads((path / "config.json").read_bytes())
+            if config.get("format") != _FORMAT:
+                raise ValueError(f"its format is {config.get('format')!r}, not {_FORMAT!r}")
+            contents = {name: (path / name).read_bytes() for name in _FILES}
+            for name, content in contents.items():
+                if _sha256(content) != config["sha256"][name]:
+                    raise ValueError(f"{name} is damaged or belongs to another config.json")
+            language = cls(**config["settings"])
+            language.tokenizer = BytePairTokenizer.load(path / "tokenizer.json")
+            language.steps = int(config["steps"])
+            language.model = language._build()
+            weights, _ = unpack(contents["weights.npz"])
+            language.model.set_weights(
+                [weights[_name(i, w)] for i, w in enumerate(language.model.weights)]
+            )
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = error.strerror or error if isinstance(error, OSError) else error
+            raise ValueError(
+                f"{path} holds no usable language model: {reason}. {_TRAIN_AGAIN}"
+            ) from error
+        return language
+
+    def _build(self) -> keras.Model:
+        names = ("sequence_length", "hidden_dim", "num_layers", "num_heads", "dropout")
+        sizes = {name: self.settings[name] for name in names}
+        return build_gpt(self.tokenizer.vocabulary_size, **sizes)
+
+    def _trained(self) -> keras.Model:
+        if self.model is None:
+            raise ValueError("The model is not trained: call fit first, or LanguageModel.load.")
+        return self.model
+
+    def _windows(self, texts: list[str], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns inputs and targets, shape (n, sequence_length); batches come out even."""
+        length, end = self.settings["sequence_length"], self.tokenizer.end_id
+        ids = np.array([i for text in texts for i in (end, *self.tokenizer.encode(text))], "int32")
+        count = (len(ids) - 1) // length // batch_size * batch_size
+        if count < 1:
+            raise ValueError(
+                f"The texts have {len(ids):,} tokens, too few for one batch of {batch_size} "
+                f"windows of {length}: give more text, or a smaller batch_size or sequence_length."
+            )
+        x, y = ids[: count * length], ids[1 : count * length + 1]
+        return x.reshape(count, length), y.reshape(count, length)
+
+
+def _optimizer(steps: int, learning_rate: float) -> keras.optimizers.Optimizer:
+    rising = max(steps // 20, 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(steps - rising, 1),
+        alpha=0.1,
+        warmup_target=learning_rate,
+        warmup_steps=rising,
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=0.1, beta_2=0.95, clipnorm=1.0)
+
+
+def _name(index: int, weight: Any) -> str:
+    return f"{index:02d}_{weight.name}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
