@@ -8,10 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import companion
-from companion.backend import keras
-from companion.generation import generate_tokens, next_token_probabilities
-from companion.layers import DecoderBlock
-from companion.models import build_gpt
 
 pytestmark = pytest.mark.tensorflow
 
@@ -25,7 +21,7 @@ VARIANTS = [
 
 def small_gpt(**options):
     """A GPT whose weights are large enough that a mistake shows in its choices."""
-    model = build_gpt(50, 16, hidden_dim=16, num_layers=2, num_heads=4, **options)
+    model = companion.build_gpt(50, 16, hidden_dim=16, num_layers=2, num_heads=4, **options)
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(size=weight.shape) * 0.3)
@@ -54,6 +50,8 @@ def test_the_order_of_past_tokens_matters(model):
 
 
 def test_cached_and_uncached_logits_agree():
+    from companion.layers import DecoderBlock
+
     block = DecoderBlock(num_heads=4, num_key_value_heads=2)
     x = np.random.default_rng(0).normal(size=(2, 6, 16)).astype("float32")
     whole = np.asarray(block(x))
@@ -65,6 +63,8 @@ def test_cached_and_uncached_logits_agree():
 
 @pytest.mark.parametrize("heads", [4, 2])
 def test_values_mixed_by_the_attention_weights_are_what_the_block_adds(heads):
+    from companion.layers import DecoderBlock
+
     block = DecoderBlock(num_heads=4, num_key_value_heads=heads)
     x = np.random.default_rng(0).normal(size=(2, 6, 16)).astype("float32")
     block(x)
@@ -82,7 +82,7 @@ def test_generating_with_the_cache_gives_the_tokens_of_the_plain_model(model):
     ids = [7, 8, 9]
     for _ in range(8):
         ids.append(int(np.argmax(logits(model, ids)[len(ids) - 1])))
-    assert generate_tokens(model, [7, 8, 9], 8, temperature=0) == ids[3:]
+    assert companion.generate_tokens(model, [7, 8, 9], 8, temperature=0) == ids[3:]
 
 
 def test_drawn_tokens_follow_the_probabilities_that_the_package_states(model):
@@ -92,25 +92,27 @@ def test_drawn_tokens_follow_the_probabilities_that_the_package_states(model):
     for _ in range(8):
         scores = logits(model, ids)[len(ids) - 1]
         order = np.argsort(-scores, kind="stable")
-        reached = np.cumsum(next_token_probabilities(scores, **options)[order])
+        reached = np.cumsum(companion.next_token_probabilities(scores, **options)[order])
         ids.append(int(order[np.searchsorted(reached, draws[len(ids)], side="right")]))
-    assert generate_tokens(model, [7, 8, 9], 8, seed=5, **options) == ids[3:]
+    assert companion.generate_tokens(model, [7, 8, 9], 8, seed=5, **options) == ids[3:]
 
 
 def test_one_seed_gives_one_text_and_another_seed_another(model):
-    texts = [generate_tokens(model, [1], 15, temperature=2, seed=s) for s in (0, 0, 1)]
+    texts = [companion.generate_tokens(model, [1], 15, temperature=2, seed=s) for s in (0, 0, 1)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_new_weights_reach_the_compiled_loop():
     model = small_gpt()
-    before = generate_tokens(model, [1, 2], 10, temperature=0)
+    before = companion.generate_tokens(model, [1, 2], 10, temperature=0)
     for weight in model.weights:
         weight.assign(np.random.default_rng(9).normal(size=weight.shape) * 0.3)
-    assert generate_tokens(model, [1, 2], 10, temperature=0) != before
+    assert companion.generate_tokens(model, [1, 2], 10, temperature=0) != before
 
 
 def test_fewer_key_value_heads_mean_a_smaller_cache():
+    from companion.layers import DecoderBlock
+
     full, shared = DecoderBlock(4), DecoderBlock(4, num_key_value_heads=1)
     for block in (full, shared):
         block.build((None, 8, 16))
@@ -118,12 +120,14 @@ def test_fewer_key_value_heads_mean_a_smaller_cache():
 
 
 def test_the_embedding_is_tied_and_counted_once():
-    model = build_gpt(1000, 8, hidden_dim=16, num_layers=1, num_heads=2)
+    model = companion.build_gpt(1000, 8, hidden_dim=16, num_layers=1, num_heads=2)
     block = 4 * 16 * 16 + 2 * 4 * 16 * 16 + 2 * 16
     assert model.count_params() == 1000 * 16 + block + 16
 
 
 def test_a_saved_model_comes_back_the_same(tmp_path, model):
+    import keras
+
     model.save(tmp_path / "gpt.keras")
     again = keras.models.load_model(tmp_path / "gpt.keras", safe_mode=True)
     np.testing.assert_array_equal(logits(model, [1, 2, 3]), logits(again, [1, 2, 3]))
@@ -141,7 +145,7 @@ def test_a_saved_model_comes_back_the_same(tmp_path, model):
 )
 def test_an_impossible_model_is_refused(options, said):
     with pytest.raises(ValueError, match=said):
-        build_gpt(10, **options)
+        companion.build_gpt(10, **options)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +165,9 @@ def test_an_impossible_model_is_refused(options, said):
     ],
 )
 def test_a_wrong_request_is_refused(prompt, count, options):
-    model = build_gpt(50, 16, hidden_dim=8, num_layers=1, num_heads=2)
+    model = companion.build_gpt(50, 16, hidden_dim=8, num_layers=1, num_heads=2)
     with pytest.raises(ValueError, match="must"):
-        generate_tokens(model, prompt, count, **options)
+        companion.generate_tokens(model, prompt, count, **options)
 
 
 ROWS = st.lists(st.floats(-50, 50), min_size=2, max_size=20)
@@ -172,7 +176,9 @@ ROWS = st.lists(st.floats(-50, 50), min_size=2, max_size=20)
 @given(row=ROWS, temperature=st.floats(0, 10), top_k=st.integers(1, 25), top_p=st.floats(0.01, 1))
 @settings(deadline=None)
 def test_probabilities_are_shares_of_one(row, temperature, top_k, top_p):
-    shares = next_token_probabilities(row, temperature=temperature, top_k=top_k, top_p=top_p)
+    shares = companion.next_token_probabilities(
+        row, temperature=temperature, top_k=top_k, top_p=top_p
+    )
     assert shares.min() >= 0
     assert shares.sum() == pytest.approx(1)
     assert np.count_nonzero(shares) <= top_k
@@ -181,14 +187,14 @@ def test_probabilities_are_shares_of_one(row, temperature, top_k, top_p):
 @given(row=ROWS, top_p=st.floats(0.01, 1))
 @settings(deadline=None)
 def test_top_p_keeps_the_fewest_that_reach_it(row, top_p):
-    plain = next_token_probabilities(row)
-    kept = next_token_probabilities(row, top_p=top_p) > 0
+    plain = companion.next_token_probabilities(row)
+    kept = companion.next_token_probabilities(row, top_p=top_p) > 0
     assert plain[kept].sum() >= top_p - 1e-9
     assert plain[kept].sum() - plain[kept].min() < top_p + 1e-9
 
 
 def test_low_temperature_leaves_the_likeliest_token():
-    assert next_token_probabilities([1.0, 3.0, 2.0], temperature=0).tolist() == [0, 1, 0]
+    assert companion.next_token_probabilities([1.0, 3.0, 2.0], temperature=0).tolist() == [0, 1, 0]
 
 
 def test_no_play_stands_on_both_sides():
