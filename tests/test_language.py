@@ -131,12 +131,6 @@ def test_bits_per_byte_do_not_depend_on_how_many_windows_stand_together(language
     assert np.mean(halves) == pytest.approx(language.bits_per_byte([long, long]), rel=0.05)
 
 
-def test_training_makes_the_text_cheaper(language):
-    before = untrained()
-    before.tokenizer, before.model = language.tokenizer, before._build()
-    assert language.bits_per_byte(TEXTS) < before.bits_per_byte(TEXTS)
-
-
 def test_a_saved_model_comes_back_the_same(language, tmp_path):
     from companion.language import LanguageModel
 
