@@ -83,8 +83,9 @@ def address(site: Site) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for one file: while it is open, asyncio has a loop that other tests would meet."""
     executable = find_browser()
     if executable is None:
         if os.environ.get("COMPANION_REQUIRE_BROWSER") == "1":

@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.site, pytest.mark.slow]
 
 PAGES = [*toc_entries(ROOT), "search", "genindex"]
 LESSONS = [f"book/{notebook.key}" for notebook in notebooks(ROOT)]
-VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+VIEWS = [("light", 1280), ("dark", 390)]  # colours and layout do not depend on each other
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visit(browser: Browser, address: str) -> Any:
     """Opens a page once in a colour scheme and at a width, whichever test asks first."""
 
