@@ -125,6 +125,16 @@ def test_bits_per_byte_are_what_the_logits_say_one_by_one(language):
     assert language.bits_per_byte(texts) == pytest.approx(expected, rel=1e-5)
 
 
+def test_training_makes_held_back_text_cheaper():
+    text, costs = "the cat sat on the mat. ", []
+    for steps in (8, 120):
+        language = untrained(dropout=0.0, vocabulary_size=257)
+        plan = PLAN | {"steps": steps, "checkpoint_steps": steps, "learning_rate": 0.01}
+        language.fit([text * 200], **plan)
+        costs.append(language.bits_per_byte([text[9:] + text * 40]))  # starts at another place
+    assert costs[1] < costs[0] / 2
+
+
 def test_bits_per_byte_do_not_depend_on_how_many_windows_stand_together(language):
     long = "the cat met a dog. " * 40
     halves = [language.bits_per_byte([long[: 19 * 20]]), language.bits_per_byte([long[19 * 20 :]])]

@@ -19,6 +19,7 @@ FACADE_LEVELS = {
     "widgets": 5,
     "lessons": 5,
     "plots": 4,
+    "sweep": 4,
     "training": 4,
     "evaluation": 4,
     "models": 3,
@@ -35,6 +36,7 @@ FACADE_LEVELS = {
     "economics": 2,
     "pricing": 2,
     "download": 1,
+    "evidence": 0,
     "factsheet": 0,
 }
 # What the facade does not show: the command line, Keras, and parts of the modules above.
