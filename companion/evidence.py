@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
+
+from companion.presentation import close_to
 
 __all__ = ["load_evidence"]
 
@@ -22,7 +23,7 @@ def load_evidence(name: str) -> dict[str, Any]:
         Dict. Under `"command"` stands what makes the file anew.
 
     Raises:
-        KeyError: If there is no such run.
+        ValueError: If there is no such run.
 
     Example:
 
@@ -31,8 +32,6 @@ def load_evidence(name: str) -> dict[str, Any]:
     """
     names = sorted(path.stem for path in _FOLDER.glob("*.json"))
     if name not in names:
-        close = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
-        raise KeyError(f"There is no stored run {name!r}. {hint}")
+        raise ValueError(f"There is no stored run {name!r}; {close_to(name, names)}")
     evidence: dict[str, Any] = json.loads(_FOLDER.joinpath(f"{name}.json").read_text("utf-8"))
     return evidence

@@ -15,7 +15,7 @@ import numpy as np
 from companion.backend import keras
 from companion.checkpoints import pack, unpack, write_atomically
 from companion.generation import generate_tokens
-from companion.models import build_gpt
+from companion.models import build_gpt, build_gpt_optimizer
 from companion.text import check_texts
 from companion.tokenizer import BytePairTokenizer
 from companion.training import History, Trainer
@@ -179,7 +179,7 @@ class LanguageModel:
         x, y = self._windows(texts, batch_size)
         self.model = self._build()
         self.model.compile(
-            _optimizer(steps, learning_rate),
+            build_gpt_optimizer(steps, learning_rate, final_share=0.1),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             # XLA makes one loop of many small operations; PyTorch has none.
             jit_compile=keras.backend.backend() != "torch",
@@ -330,18 +330,6 @@ class LanguageModel:
             )
         x, y = ids[: count * length], ids[1 : count * length + 1]
         return x.reshape(count, length), y.reshape(count, length)
-
-
-def _optimizer(steps: int, learning_rate: float) -> keras.optimizers.Optimizer:
-    rising = max(steps // 20, 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(steps - rising, 1),
-        alpha=0.1,
-        warmup_target=learning_rate,
-        warmup_steps=rising,
-    )
-    return keras.optimizers.AdamW(schedule, weight_decay=0.1, beta_2=0.95, clipnorm=1.0)
 
 
 def _name(index: int, weight: Any) -> str:

@@ -8,26 +8,13 @@ from typing import Any
 import numpy as np
 
 from companion.backend import keras
-from companion.models import build_gpt
+from companion.models import build_gpt, build_gpt_optimizer
 from companion.plays import load_shakespeare
 
 __all__ = ["train_on_bytes"]
 
 SEQUENCE_LENGTH, BATCH_SIZE, STEPS_AT_ONCE = 128, 8, 8
 EVALUATED_SEQUENCES = 1024
-
-
-class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A linear rise over a twentieth of the steps, then half a cosine down to zero."""
-
-    def __init__(self, peak: float, num_steps: int) -> None:
-        self.peak, self.num_steps = peak, num_steps
-
-    def __call__(self, step: Any) -> Any:
-        """Returns the learning rate of a step."""
-        done = keras.ops.cast(step, "float32") / self.num_steps
-        falling = 0.5 * (1 + keras.ops.cos(math.pi * keras.ops.clip((done - 0.05) / 0.95, 0, 1)))
-        return self.peak * keras.ops.minimum(done / 0.05, 1.0) * falling
 
 
 def sequences(text: str) -> np.ndarray:
@@ -88,9 +75,9 @@ def train_on_bytes(layers: int, width: int, training_bytes: int, seed: int = 0) 
     keras.utils.set_random_seed(seed)
     model = build_gpt(256, SEQUENCE_LENGTH, width, layers, num_heads=width // 16)
     draw_weights(model, seed)
-    schedule = WarmUpAndDecay(0.003 * math.sqrt(128 / width), len(rows) // BATCH_SIZE)
+    peak = 0.003 * math.sqrt(128 / width)
     model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.1, beta_2=0.95, clipnorm=1.0),
+        build_gpt_optimizer(len(rows) // BATCH_SIZE, peak, final_share=0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=True,
         steps_per_execution=STEPS_AT_ONCE,

@@ -112,9 +112,10 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         b"",
         b"not compressed",
         gzip.compress(b"1,2,three\n"),
-        gzip.compress(b"0,255,7\n"),  # too few pixels
-        gzip.compress(",".join(["0"] * 784 + ["7"]).encode()),  # one white image
+        gzip.compress(b"0,255,7\n"),
+        gzip.compress(",".join(["0"] * 784 + ["7"]).encode()),
     ],
+    ids=["no file", "empty", "not compressed", "no number", "too few pixels", "one image only"],
 )
 def test_a_damaged_file_says_how_to_repair_it(content: bytes | None, file: Path) -> None:
     if content is not None:

@@ -36,7 +36,7 @@ FACADE_LEVELS = {
     "economics": 2,
     "pricing": 2,
     "download": 1,
-    "evidence": 0,
+    "evidence": 1,
     "factsheet": 0,
 }
 # What the facade does not show: the command line, Keras, and parts of the modules above.
