@@ -74,8 +74,8 @@ def generate_tokens(
 ) -> list[int]:
     """Continues a prompt with tokens drawn from a model that `build_gpt` made.
 
-    Keys and values of the past are kept, and the whole loop is compiled once for each model, prompt
-    length and number of tokens.
+    Keys and values of the past are kept, and the whole loop is compiled once for each model,
+    whatever prompt, length, seed and sampling arguments come after.
 
     Args:
         model: `keras.Model` from `build_gpt`.
@@ -207,4 +207,5 @@ def _draw(logits: Any, draw: Any, top_k: Any, top_p: Any) -> Any:
     # Fewer than all are reached by a draw below one, whatever rounding did to the sum.
     reached = ops.cumsum(shares) <= draw * ops.sum(shares)
     count = ops.sum(ops.cast(shares > 0, "int32"))
-    return ids[ops.minimum(ops.sum(ops.cast(reached, "int32")), count - 1)]
+    # Not ids[place]: a slice's start is a constant to XLA, which would compile for every draw anew.
+    return ops.take(ids, ops.minimum(ops.sum(ops.cast(reached, "int32")), count - 1))

@@ -102,6 +102,19 @@ def test_one_seed_gives_one_text_and_another_seed_another(model):
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_no_argument_is_compiled_into_the_loop(model, monkeypatch):
+    from companion.generation import _compiled
+
+    loop, calls = _compiled(model), []
+    if not hasattr(loop, "experimental_get_compiler_ir"):
+        pytest.skip("only TensorFlow shows what it compiles")
+    monkeypatch.setitem(model.__dict__, "_generation_loop", lambda *a: calls.append(a) or loop(*a))
+    companion.generate_tokens(model, [1, 2], 3)
+    code = loop.experimental_get_compiler_ir(*calls[0])(stage="hlo")
+    parameters = code[code.index("ENTRY") :].count(" parameter(")
+    assert parameters == len(calls[0]) + len(model.weights)
+
+
 def test_new_weights_reach_the_compiled_loop():
     model = small_gpt()
     before = companion.generate_tokens(model, [1, 2], 10, temperature=0)
