@@ -1,0 +1,349 @@
+"""Times the same classifier trained in many ways, and how much sooner each is done.
+
+``python -m benchmarks.classifier`` trains each variant with three seeds, each in a fresh process,
+one after the other, writes ``companion/measurements/classifier_speed.json`` after each run, and
+prints the ratios. It goes on where it stopped; delete the file to start over. It takes about
+twenty minutes on two slow cores. An engine that is not installed is left out, and the file says
+what would install it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COMMAND = "python -m benchmarks.classifier"
+FILE = Path(__file__).parents[1] / "companion/measurements/classifier_speed.json"
+SEEDS = [0, 1, 2]
+SOURCE = {
+    "engine": "tensorflow",
+    "model": "lstm",
+    "epochs": 10,
+    "patience": None,
+    "batch_size": 32,
+    "learning_rate": 0.001,
+    "steps_per_execution": 1,
+    "xla": False,
+    "mask_zero": False,
+    "padding": "pre",
+    "precision": "float32",
+}
+STOP = {**SOURCE, "patience": 1}
+BATCH = {**STOP, "batch_size": 128, "learning_rate": 0.003}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "source": SOURCE,
+    "stop": STOP,
+    "stop, 25 steps": {**STOP, "steps_per_execution": 25},
+    "stop, XLA": {**STOP, "steps_per_execution": 25, "xla": True},
+    "stop, batch": BATCH,
+    "stop, batch, 25 steps": {**BATCH, "steps_per_execution": 25},
+    "stop, batch, XLA": {**BATCH, "steps_per_execution": 25, "xla": True},
+    "jax": {**BATCH, "engine": "jax"},
+    "numpy": {**STOP, "engine": "numpy", "batch_size": 64, "learning_rate": 0.004},
+    "torch": {**BATCH, "engine": "torch"},
+    "average": {**STOP, "model": "average", "learning_rate": 0.003, "steps_per_execution": 25},
+    "average, XLA": {
+        **STOP,
+        "model": "average",
+        "learning_rate": 0.003,
+        "steps_per_execution": 25,
+        "xla": True,
+    },
+    "words": {"engine": "scikit-learn", "model": "TF-IDF and logistic regression"},
+    "stop, mask": {**STOP, "mask_zero": True},
+    "stop, zeros behind": {**STOP, "padding": "post"},
+    "stop, bfloat16": {**STOP, "precision": "mixed_bfloat16"},
+}
+STAGES = [  # every seed of the first line comes before the second: a stopped run has the goals
+    ["source", "stop", "stop, batch", "numpy", "jax", "torch", "average", "average, XLA", "words"],
+    ["stop, 25 steps", "stop, XLA", "stop, batch, 25 steps", "stop, batch, XLA"],
+    ["stop, mask", "stop, zeros behind", "stop, bfloat16"],
+]
+MISSING = {
+    "tensorflow": "TensorFlow is not installed; pip install tensorflow",
+    "jax": "JAX is not installed; pip install jax",
+    "torch": "PyTorch is not installed; pip install torch",
+}
+PUNCTUATION = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+Arrays = dict[str, Any]
+
+
+def number(texts: list[str], vocabulary: dict[str, int] | None = None) -> Any:
+    """Returns the word numbers of each text, and the vocabulary, as the source's tokeniser does."""
+    blank = str.maketrans(PUNCTUATION, " " * len(PUNCTUATION))
+    words = [text.lower().translate(blank).split() for text in texts]
+    if vocabulary is None:
+        often = Counter(word for text in words for word in text).most_common(999)
+        vocabulary = {word: rank for rank, (word, _) in enumerate(often, 1)}
+    return [[vocabulary[w] for w in text if w in vocabulary][-100:] for text in words], vocabulary
+
+
+def pad(sequences: list[list[int]], side: str) -> tuple[Any, Any]:
+    """Returns a table of shape (texts, 100), filled with zeros on one side, and the lengths."""
+    lengths = np.array([len(s) for s in sequences])
+    table = np.zeros((len(sequences), 100), np.int32)
+    for row, ids in zip(table, sequences, strict=True):
+        if ids:
+            row[slice(-len(ids), None) if side == "pre" else slice(len(ids))] = ids
+    return table, lengths
+
+
+def split(count: int, patience: int | None, seed: int) -> tuple[Any, Any]:
+    """Returns the rows to learn from and those to stop by: a fifth, if stopping is asked for."""
+    rows = np.random.default_rng(seed).permutation(count)
+    held_out = count // 5 if patience else 0
+    return rows[held_out:], rows[:held_out]
+
+
+def build(settings: dict[str, Any]) -> Any:
+    """Returns the compiled Keras model of a variant."""
+    import keras
+
+    layers = keras.layers
+    keras.mixed_precision.set_dtype_policy(settings["precision"])
+    xla = {"use_cudnn": False} if settings["xla"] else {}
+    lstm = settings["model"] == "lstm"
+    model = keras.Sequential(
+        [
+            layers.Input((100,), dtype="int32"),  # low precision would round the numbers of words
+            layers.Embedding(1000, 64, mask_zero=settings["mask_zero"]),
+            layers.LSTM(64, **xla) if lstm else layers.GlobalAveragePooling1D(),
+            layers.Dense(1, activation="sigmoid", dtype="float32"),
+        ]
+    )
+    model.compile(
+        loss="binary_crossentropy",
+        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
+        metrics=["accuracy"],
+        steps_per_execution=settings["steps_per_execution"],
+        **({"jit_compile": True} if settings["xla"] else {}),
+    )
+    return model
+
+
+def with_keras(settings: dict[str, Any], data: Any, seed: int) -> Any:
+    """Trains with Keras; return the clock's stops, the test's probabilities, and epochs."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    clock = [(time.perf_counter(), time.process_time())]
+    sequences, vocabulary = number(data.train.texts)
+    x, _ = pad(sequences, settings["padding"])
+    train, held_out = split(len(x), settings["patience"], seed)
+    y = np.asarray(data.train.labels)
+    extra: dict[str, Any] = {}
+    if settings["patience"]:
+        stop = keras.callbacks.EarlyStopping(
+            patience=settings["patience"], restore_best_weights=True
+        )
+        extra = {"validation_data": (x[held_out], y[held_out]), "callbacks": [stop]}
+    model = build(settings)
+    fit = model.fit(
+        x[train],
+        y[train],
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        verbose=0,
+        **extra,
+    )
+    clock.append((time.perf_counter(), time.process_time()))
+    x_test, _ = pad(number(data.test.texts, vocabulary)[0], settings["padding"])
+    epochs = len(fit.history["loss"])
+    steps = epochs * -(-len(train) // settings["batch_size"])
+    return clock, model.predict(x_test, batch_size=500, verbose=0)[:, 0], epochs, steps
+
+
+def with_numpy(settings: dict[str, Any], data: Any, seed: int) -> Any:
+    """Trains the LSTM of `lstm_numpy`; return what `with_keras` does."""
+    from benchmarks import lstm_numpy as lstm
+
+    clock = [(time.perf_counter(), time.process_time())]
+    sequences, vocabulary = number(data.train.texts)
+    x, lengths = pad(sequences, "post")
+    y = np.asarray(data.train.labels, np.float32)
+    train, held_out = split(len(x), settings["patience"], seed)
+    rng = np.random.default_rng(seed)
+    parameters = lstm.start(rng)
+    adam, best, losses = lstm.Adam(parameters, settings["learning_rate"]), parameters, []
+    while len(losses) < settings["epochs"]:
+        for batch in lstm.batches(lengths[train], settings["batch_size"], rng):
+            rows = train[batch]
+            ids = x[rows, : max(1, lengths[rows].max())]
+            adam.step(lstm.gradients(parameters, ids, lengths[rows], y[rows]))
+        p = lstm.predict(parameters, x[held_out], lengths[held_out])
+        losses.append(-float(np.mean(np.log(np.where(y[held_out] > 0, p, 1 - p) + 1e-7))))
+        if losses[-1] == min(losses):
+            best = [value.copy() for value in parameters]
+        elif len(losses) - 1 - losses.index(min(losses)) >= settings["patience"]:
+            break
+    clock.append((time.perf_counter(), time.process_time()))
+    test, test_lengths = pad(number(data.test.texts, vocabulary)[0], "post")
+    return clock, lstm.predict(best, test, test_lengths), len(losses), adam.steps
+
+
+def with_torch(settings: dict[str, Any], data: Any, seed: int) -> Any:
+    """Trains PyTorch's LSTM; return what `with_keras` does."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    clock = [(time.perf_counter(), time.process_time())]
+    sequences, vocabulary = number(data.train.texts)
+    x, y = torch.tensor(pad(sequences, "pre")[0]), torch.tensor(data.train.labels).float()
+    train, held_out = (torch.tensor(rows) for rows in split(len(x), settings["patience"], seed))
+    parts = nn.ModuleList([nn.Embedding(1000, 64), nn.LSTM(64, 64, batch_first=True)])
+    parts.append(nn.Linear(64, 1))
+
+    def logits(ids: Any) -> Any:
+        return parts[2](parts[1](parts[0](ids))[1][0][0])[:, 0]
+
+    optimizer = torch.optim.Adam(parts.parameters(), settings["learning_rate"])
+    loss, losses, best, steps = nn.BCEWithLogitsLoss(), [], {}, 0
+    while len(losses) < settings["epochs"]:
+        for rows in train[torch.randperm(len(train))].split(settings["batch_size"]):
+            optimizer.zero_grad()
+            loss(logits(x[rows]), y[rows]).backward()
+            optimizer.step()
+            steps += 1
+        with torch.no_grad():
+            losses.append(float(loss(logits(x[held_out]), y[held_out])))
+        if losses[-1] == min(losses):
+            best = {k: v.clone() for k, v in parts.state_dict().items()}
+        elif len(losses) - 1 - losses.index(min(losses)) >= settings["patience"]:
+            break
+    clock.append((time.perf_counter(), time.process_time()))
+    parts.load_state_dict(best)
+    test = torch.tensor(pad(number(data.test.texts, vocabulary)[0], "pre")[0])
+    with torch.no_grad():
+        return clock, torch.sigmoid(logits(test)).numpy(), len(losses), steps
+
+
+def with_sklearn(settings: dict[str, Any], data: Any, seed: int) -> Any:
+    """Fits a weight for each word; return what `with_keras` does."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    clock = [(time.perf_counter(), time.process_time())]
+    solver = LogisticRegression(max_iter=1000, random_state=seed)
+    model = make_pipeline(TfidfVectorizer(max_features=1000), solver)
+    model.fit(data.train.texts, data.train.labels)
+    clock.append((time.perf_counter(), time.process_time()))
+    return clock, model.predict_proba(data.test.texts)[:, 1], 0, 0
+
+
+def run(name: str, seed: int) -> Arrays:
+    """Trains one variant in this process and return its figures."""
+    settings = VARIANTS[name]
+    engine = settings["engine"]
+    if engine in MISSING and importlib.util.find_spec(engine) is None:
+        return {"missing": MISSING[engine]}
+    from sklearn.metrics import roc_auc_score
+
+    import companion
+
+    data = companion.load_food_reviews()
+    engines = {"numpy": with_numpy, "torch": with_torch, "scikit-learn": with_sklearn}
+    clock, p, epochs, steps = engines.get(engine, with_keras)(settings, data, seed)
+    seconds, cpu_seconds = (end - begin for begin, end in zip(*clock, strict=True))
+    return {
+        "variant": name,
+        "seed": seed,
+        "fit_seconds": round(seconds, 3),
+        "fit_cpu_seconds": round(cpu_seconds, 3),
+        "accuracy": float(np.mean((p > 0.5) == data.test.labels)),
+        "auc": round(float(roc_auc_score(data.test.labels, p)), 4),
+        "epochs": epochs,
+        "steps": steps,
+    }
+
+
+def fresh(name: str, seed: int) -> Arrays:
+    """Runs one variant in a fresh process."""
+    engine = VARIANTS[name]["engine"]
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["KERAS_BACKEND"] = "jax" if engine == "jax" else "tensorflow"
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # two slow each other down on such small tables
+    command = [sys.executable, "-m", "benchmarks.classifier", "--one", name, "--seed", str(seed)]
+    begin = time.perf_counter()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    figures: Arrays = json.loads(done.stdout.splitlines()[-1])
+    return figures | {"process_seconds": round(time.perf_counter() - begin, 3)}
+
+
+def versions() -> Arrays:
+    """Returns what the times depend on and a file can name."""
+    packages = ["keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "scikit-learn"]
+    found: Arrays = {"cores": os.cpu_count(), "python": sys.version.split()[0], "oneDNN": "default"}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def as_table(evidence: Arrays) -> str:
+    """Returns a line for each variant: median seconds, how many times sooner, mean accuracy."""
+    lines = [f"{'variant':22}{'fit, s':>8}{'sooner':>9}{'accuracy':>10}"]
+    seconds, accuracy = {}, {}
+    for name in evidence["variants"]:
+        runs = [figures for figures in evidence["runs"] if figures["variant"] == name]
+        if runs:
+            seconds[name] = float(np.median([figures["fit_seconds"] for figures in runs]))
+            accuracy[name] = float(np.mean([figures["accuracy"] for figures in runs]))
+            ratio = seconds["source"] / seconds[name]
+            lines.append(f"{name:22}{seconds[name]:8.2f}{ratio:8.1f}x{accuracy[name]:10.3f}")
+    missing = [f"{name}: not measured. {why}." for name, why in evidence["not_measured"].items()]
+    return "\n".join([*lines, *missing])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Trains what the file does not hold yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after so many")
+    parser.add_argument("--one", choices=list(VARIANTS), help="train this one here and print it")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args(arguments)
+    if chosen.one:
+        print(json.dumps(run(chosen.one, chosen.seed)))
+        return
+    from companion.checkpoints import write_atomically
+
+    file, begin = chosen.file, time.monotonic()
+    evidence = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    settings = {"command": COMMAND, "versions": versions(), "variants": VARIANTS}
+    evidence = evidence or settings | {"not_measured": {}, "runs": []}
+    done = {(figures["variant"], figures["seed"]) for figures in evidence["runs"]}
+    plan = [(name, seed) for stage in STAGES for seed in SEEDS for name in stage]
+    for name, seed in plan:
+        if (name, seed) in done or name in evidence["not_measured"]:
+            continue
+        if any(evidence[key] != value for key, value in settings.items()):
+            sys.exit(f"{file.name} was made with other settings: delete it to start over.")
+        if time.monotonic() - begin > 60 * chosen.minutes:
+            sys.exit("Stopped by the clock: run it again to go on.")
+        figures = fresh(name, seed)
+        if "missing" in figures:
+            evidence["not_measured"][name] = figures["missing"]
+        else:
+            evidence["runs"].append(figures)
+        write_atomically(file, (json.dumps(evidence, indent=1) + "\n").encode())
+        print(figures, flush=True)
+    print(as_table(evidence))
+
+
+if __name__ == "__main__":
+    main()
