@@ -81,6 +81,7 @@ def test_the_search_finds_a_word_by_keyboard(base: str, browser: Browser) -> Non
     page.keyboard.press("Enter")
     result = page.locator("#search-results li a", has_text="Glossary").first
     result.wait_for()
+    page.wait_for_load_state("networkidle")  # it still reads the pages for their summaries
     result.press("Enter")
     page.wait_for_url("**/book/glossary.html*")
     page.context.close()
