@@ -1,14 +1,13 @@
 """The classifier's LSTM in NumPy: forward, gradients and Adam, with nothing to compile.
 
 It is the model of `keras.Sequential([Embedding(1000, 64), LSTM(64), Dense(1, "sigmoid")])`, with
-the same parameters. Three things make it quick on a processor: texts of like length share a batch,
-each text ends where its words end, and the embedding is multiplied by the LSTM's input weights once
-per word of the vocabulary instead of once per word of the text.
+the same parameters. Two things make it quick on a processor: each text ends where its words end,
+and the embedding is multiplied by the LSTM's input weights once per word of the vocabulary instead
+of once per word of the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -49,18 +48,22 @@ def forward(parameters: list[Array], ids: Array, lengths: Array) -> tuple[Array,
     embedding, kernel, recurrent, bias, output, offset = parameters
     texts, steps = ids.shape
     units, dtype = len(output), embedding.dtype
-    table = embedding @ kernel + bias  # (words, 4 units)
-    weights = np.ascontiguousarray(recurrent.T)
+    a, b, c = units, 2 * units, 3 * units
+    halves = np.full(4 * units, 0.5, dtype)  # one tanh serves all gates: see `sigmoid`
+    halves[b:c] = 1
+    table = (embedding @ kernel + bias) * halves  # (words, 4 units)
+    weights = np.ascontiguousarray((recurrent * halves).T)
     gates = np.empty((steps, 4 * units, texts), dtype)  # one column for each text
     hidden = np.zeros((steps + 1, units, texts), dtype)
     cell = np.zeros_like(hidden)
     squashed = np.empty((steps, units, texts), dtype)
-    a, b, c = units, 2 * units, 3 * units
     for t in range(steps):
         z = np.matmul(weights, hidden[t], out=gates[t])
         z += table[ids[:, t]].T
-        z[:b], z[c:] = sigmoid(z[:b]), sigmoid(z[c:])
-        np.tanh(z[b:c], out=z[b:c])
+        np.tanh(z, out=z)
+        for sigmoids in (z[:b], z[c:]):
+            np.multiply(sigmoids, 0.5, out=sigmoids)
+            np.add(sigmoids, 0.5, out=sigmoids)
         np.multiply(z[a:b], cell[t], out=cell[t + 1])
         cell[t + 1] += z[:a] * z[b:c]
         np.tanh(cell[t + 1], out=squashed[t])
@@ -75,21 +78,27 @@ def gradients(parameters: list[Array], ids: Array, lengths: Array, labels: Array
     p, (gates, hidden, cell, squashed, last) = forward(parameters, ids, lengths)
     texts, steps = ids.shape
     units = len(output)
+    a, b, c = units, 2 * units, 3 * units
+    i, g, o = gates[:, :a], gates[:, b:c], gates[:, c:]
+    slopes = gates * (1 - gates)  # of each gate's place, for a slope of 1 behind it
+    slopes[:, :a] *= g
+    slopes[:, a:b] *= cell[:-1]
+    slopes[:, b:c] = i * (1 - g * g)
+    slopes[:, c:] *= squashed
+    into_cell = o * (1 - squashed * squashed)
     error = ((p - labels) / texts).astype(embedding.dtype)
     into = np.outer(output, error)  # (units, texts)
     dh, dc, dz = np.zeros_like(into), np.zeros_like(into), np.empty_like(gates)
-    a, b, c = units, 2 * units, 3 * units
+    shortest = lengths.min()
     for t in range(steps - 1, -1, -1):
-        ends = lengths == t + 1
-        if ends.any():
-            dh += into * ends
-        i, f, g, o = gates[t, :a], gates[t, a:b], gates[t, b:c], gates[t, c:]
-        dc += dh * o * (1 - squashed[t] ** 2)
-        z = dz[t]
-        z[:a], z[a:b] = dc * g * i * (1 - i), dc * cell[t] * f * (1 - f)
-        z[b:c], z[c:] = dc * i * (1 - g**2), dh * squashed[t] * o * (1 - o)
-        dc *= f
-        dh = recurrent @ z
+        if t + 1 >= shortest:
+            dh += into * (lengths == t + 1)
+        dc += dh * into_cell[t]
+        for gate in (slice(0, a), slice(a, b), slice(b, c)):
+            np.multiply(slopes[t, gate], dc, out=dz[t, gate])
+        np.multiply(slopes[t, c:], dh, out=dz[t, c:])
+        dc *= gates[t, a:b]
+        np.matmul(recurrent, dz[t], out=dh)
     rows = dz.transpose(0, 2, 1).reshape(-1, 4 * units)
     before = hidden[:-1].transpose(0, 2, 1).reshape(-1, units)
     words = ids.T.ravel()
@@ -100,23 +109,6 @@ def gradients(parameters: list[Array], ids: Array, lengths: Array, labels: Array
     by_word = pick.T @ rows  # (words, 4 units): the sum over every place of a word
     head = [last.T @ error, error.sum(keepdims=True)]
     return [by_word @ kernel.T, embedding.T @ by_word, before.T @ rows, by_word.sum(0), *head]
-
-
-def batches(lengths: Array, size: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Yields rows of like length, batch by batch, in random order."""
-    order = np.lexsort((rng.random(len(lengths)), lengths))
-    cuts = [order[i : i + size] for i in range(0, len(order), size)]
-    for k in rng.permutation(len(cuts)):
-        yield cuts[k]
-
-
-def predict(parameters: list[Array], ids: Array, lengths: Array, size: int = 128) -> Array:
-    """Returns each text's probability, shape (texts,), computed in batches of like length."""
-    answer = np.empty(len(ids), np.float32)
-    for rows in batches(lengths, size, np.random.default_rng(0)):
-        longest = max(1, lengths[rows].max())
-        answer[rows] = forward(parameters, ids[rows, :longest], lengths[rows])[0]
-    return answer
 
 
 class Adam:
@@ -135,3 +127,30 @@ class Adam:
             np.add(m, 0.1 * (g - m), out=m)
             np.add(v, 0.001 * (g * g - v), out=v)
             np.subtract(p, rate * m / (np.sqrt(v) + 1e-7), out=p)
+
+
+class Network:
+    """The LSTM and its optimiser, for texts that are filled up behind their words."""
+
+    padding = "post"
+
+    def __init__(self, rng: np.random.Generator, learning_rate: float) -> None:
+        self.parameters = start(rng)
+        self.adam = Adam(self.parameters, learning_rate)
+
+    def train(self, ids: Array, lengths: Array, labels: Array) -> None:
+        """Takes one step."""
+        self.adam.step(gradients(self.parameters, ids, lengths, labels))
+
+    def predict(self, ids: Array, lengths: Array) -> Array:
+        """Returns each text's probability, shape (texts,)."""
+        return forward(self.parameters, ids, lengths)[0]
+
+    def copy_weights(self) -> list[Array]:
+        """Returns the weights as they are now."""
+        return [value.copy() for value in self.parameters]
+
+    def restore(self, weights: list[Array]) -> None:
+        """Puts weights back."""
+        for parameter, value in zip(self.parameters, weights, strict=True):
+            parameter[:] = value

@@ -125,14 +125,13 @@ def test_bits_per_byte_are_what_the_logits_say_one_by_one(language):
     assert language.bits_per_byte(texts) == pytest.approx(expected, rel=1e-5)
 
 
-def test_training_makes_held_back_text_cheaper():
-    text, costs = "the cat sat on the mat. ", []
-    for steps in (8, 120):
-        language = untrained(dropout=0.0, vocabulary_size=257)
-        plan = PLAN | {"steps": steps, "checkpoint_steps": steps, "learning_rate": 0.01}
-        language.fit([text * 200], **plan)
-        costs.append(language.bits_per_byte([text[9:] + text * 40]))  # starts at another place
-    assert costs[1] < costs[0] / 2
+def test_training_on_bytes_alone_makes_held_back_text_cheaper():
+    text = "the cat sat on the mat. "
+    language = untrained(dropout=0.0, vocabulary_size=257)
+    plan = PLAN | {"steps": 120, "checkpoint_steps": 120, "learning_rate": 0.01}
+    language.fit([text * 200], **plan)
+    assert language.tokenizer.merges == BytePairTokenizer(257).merges == []
+    assert language.bits_per_byte([text[9:] + text * 40]) < 4  # starts at another place
 
 
 def test_bits_per_byte_do_not_depend_on_how_many_windows_stand_together(language):
@@ -217,12 +216,6 @@ def test_an_untrained_model_says_so():
 
 def test_a_prompt_of_any_script_comes_back_at_the_start(language):
     assert language.generate("你好", 3).startswith("你好")
-
-
-def test_a_vocabulary_of_bytes_needs_no_merges():
-    model = untrained(vocabulary_size=257)
-    model.fit(TEXTS, **PLAN)
-    assert model.tokenizer.merges == BytePairTokenizer(257).merges == []
 
 
 def test_the_commands_train_stop_continue_and_write(tmp_path, capsys, monkeypatch):

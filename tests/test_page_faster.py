@@ -15,7 +15,14 @@ from tests.house.cells import run_cells
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
-    cells = ["speed-up", "evidence", "tabulate", "compare-ways", "exercise-padding"]
+    cells = [
+        "speed-up",
+        "profile-steps",
+        "evidence",
+        "tabulate",
+        "compare-ways",
+        "exercise-padding",
+    ]
     return run_cells("04_practice/faster", *cells, np=np, companion=companion)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,28 @@ def stored_explorers() -> list[Explorer]:
 
 
 EXPLORERS = stored_explorers()
-each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda explorer: explorer.name)
+
+
+@pytest.fixture(scope="module", params=EXPLORERS, ids=lambda explorer: explorer.name)
+def explorer(request: pytest.FixtureRequest) -> Explorer:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def opened(explorer: Explorer, browser: Browser, address: str) -> Iterator[Page]:
+    """The explorer's page, opened once for the tests that use its controls."""
+    page = open_page(browser, address, explorer.page, Visit())
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def page(opened: Page, explorer: Explorer) -> Page:
+    """The explorer's page as it opens on a desk by day."""
+    opened.emulate_media(color_scheme="light")
+    opened.set_viewport_size({"width": 1280, "height": 720})
+    shown_at(find(opened, explorer), [explorer.start])
+    return opened
 
 
 def find(page: Page, explorer: Explorer) -> Locator:
@@ -105,11 +127,7 @@ def shown_at(figure: Locator, grid: list[list[int]]) -> list[dict[str, Any]]:
     return list(read(figure.evaluate(SHOWN_AT, grid)))
 
 
-@each_explorer
-def test_each_control_moves_by_keyboard_over_its_range(
-    explorer: Explorer, browser: Browser, address: str
-) -> None:
-    page = open_page(browser, address, explorer.page, Visit())
+def test_each_control_moves_by_keyboard_over_its_range(explorer: Explorer, page: Page) -> None:
     figure = find(page, explorer)
     assert figure.get_by_role("img", name=explorer.data["alt"], exact=True).is_visible()
     assert not figure.locator(".explorer-static").is_visible()
@@ -126,14 +144,11 @@ def test_each_control_moves_by_keyboard_over_its_range(
                 assert figure.locator("output").all_inner_texts().count(text) >= 1
                 assert widget.get_attribute("aria-valuetext") == text
         shown_at(figure, [explorer.start])
-    page.context.close()
 
 
-@each_explorer
 def test_picture_and_readouts_are_what_the_function_returned(
-    explorer: Explorer, browser: Browser, address: str
+    explorer: Explorer, page: Page
 ) -> None:
-    page = open_page(browser, address, explorer.page, Visit())
     figure = find(page, explorer)
     grid = [list(indices) for indices in product(*(range(size) for size in explorer.sizes))]
     rows = len(next(iter(explorer.state(grid[0])["columns"].values())))
@@ -144,10 +159,8 @@ def test_picture_and_readouts_are_what_the_function_returned(
         [shown] = shown_at(figure, [indices])
         pictures[json.dumps(shown["columns"])] = figure.locator("svg").inner_html()
     assert len(set(pictures.values())) == len(pictures) == 2
-    page.context.close()
 
 
-@each_explorer
 def test_the_explorer_works_from_a_disk(explorer: Explorer, browser: Browser, site: Site) -> None:
     page = open_page(browser, f"{site.folder.as_uri()}/", explorer.page, Visit())
     figure = find(page, explorer)
@@ -156,11 +169,7 @@ def test_the_explorer_works_from_a_disk(explorer: Explorer, browser: Browser, si
     page.context.close()
 
 
-@each_explorer
-def test_the_chart_follows_the_theme_and_the_width(
-    explorer: Explorer, browser: Browser, address: str
-) -> None:
-    page = open_page(browser, address, explorer.page, Visit(), color_scheme="light")
+def test_the_chart_follows_the_theme_and_the_width(explorer: Explorer, page: Page) -> None:
     figure = find(page, explorer).element_handle()
     light = page.evaluate(THEME_COLOURS)
     page.emulate_media(color_scheme="dark")
@@ -172,11 +181,12 @@ def test_the_chart_follows_the_theme_and_the_width(
         arg=[figure, light],
     )
     assert not set(light) & set(page.evaluate(THEME_COLOURS))
-    widen_article = "document.querySelector('.bd-sidebar-primary').style.display = 'none'"
+    sidebar = "document.querySelector('.bd-sidebar-primary').style.display"
     for change in (
         lambda: page.set_viewport_size({"width": 390, "height": 900}),
         lambda: page.set_viewport_size({"width": 1000, "height": 900}),
-        lambda: page.evaluate(widen_article),
+        lambda: page.evaluate(f"{sidebar} = 'none'"),
+        lambda: page.evaluate(f"{sidebar} = ''"),
     ):
         change()
         page.wait_for_function(
@@ -184,7 +194,6 @@ def test_the_chart_follows_the_theme_and_the_width(
                 - figure.querySelector(".explorer-chart").clientWidth) < 3""",
             arg=figure,
         )
-    page.context.close()
 
 
 def assert_stays_a_picture(figure: Locator, explorer: Explorer) -> None:
@@ -195,7 +204,6 @@ def assert_stays_a_picture(figure: Locator, explorer: Explorer) -> None:
     assert figure.locator("dd").all_inner_texts() == list(readouts.values())
 
 
-@each_explorer
 def test_without_scripts_the_picture_and_its_readouts_stay(
     explorer: Explorer, browser: Browser, address: str
 ) -> None:
@@ -206,7 +214,6 @@ def test_without_scripts_the_picture_and_its_readouts_stay(
     context.close()
 
 
-@each_explorer
 def test_without_the_charts_library_the_picture_and_its_readouts_stay(
     explorer: Explorer, browser: Browser, address: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tests.site.conftest import Site
 from tests.site.visits import Visit, axe_violations, open_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.site, pytest.mark.slow]
 
@@ -116,30 +117,32 @@ def test_a_page_without_scripts_has_its_colours(browser: Browser, address: str) 
     context.close()
 
 
-@pytest.mark.parametrize("name", LESSONS)
-def test_a_quiz_answers_by_keyboard_and_in_words(name: str, browser: Browser, address: str) -> None:
-    page = open_page(browser, address, name, Visit())
-    for quiz in page.locator(".quiz").all():
+@pytest.fixture(scope="module", params=LESSONS)
+def lesson(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """A page of the course, opened once for the tests that answer its questions."""
+    page = open_page(browser, address, request.param, Visit())
+    yield page
+    page.context.close()
+
+
+def test_a_quiz_answers_by_keyboard_and_in_words(lesson: Page) -> None:
+    for quiz in lesson.locator(".quiz").all():
         verdicts = []
         for option in quiz.locator("details").all():
             assert not option.locator("p").is_visible()
             option.locator("summary").press("Enter")
             verdicts.append(option.locator("p strong").inner_text())
         assert sorted(verdicts) == ["No."] * (len(verdicts) - 1) + ["Right."]
-    assert page.locator(".quiz").count() > 0
-    page.context.close()
+    assert lesson.locator(".quiz").count() > 0
 
 
-@pytest.mark.parametrize("name", LESSONS)
-def test_an_outcome_repeats_what_was_predicted(name: str, browser: Browser, address: str) -> None:
-    page = open_page(browser, address, name, Visit())
-    for predict in page.locator(".predict").all():
-        outcome = page.locator(f'.outcome[data-name="{predict.get_attribute("data-name")}"]')
+def test_an_outcome_repeats_what_was_predicted(lesson: Page) -> None:
+    for predict in lesson.locator(".predict").all():
+        outcome = lesson.locator(f'.outcome[data-name="{predict.get_attribute("data-name")}"]')
         assert "You predicted" not in outcome.inner_text()
         options = predict.locator("label")
         for option in (options.first, options.last):  # changing one's mind counts
             option.locator("input").press("Space")
             words = outcome.locator(".outcome-yours").all_inner_texts()
             assert words == [f"You predicted: {option.inner_text().strip()}"]
-    assert page.locator(".predict").count() > 0
-    page.context.close()
+    assert lesson.locator(".predict").count() > 0

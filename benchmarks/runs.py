@@ -1,0 +1,66 @@
+"""What the benchmarks of speed share: fresh processes, and what their times depend on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+MISSING = {
+    "tensorflow": "TensorFlow is not installed; pip install tensorflow",
+    "jax": "JAX is not installed; pip install jax",
+    "torch": "PyTorch is not installed; pip install torch",
+}
+
+
+def missing(engine: str) -> str | None:
+    """Returns what would install the engine, or None if it is there."""
+    absent = engine in MISSING and importlib.util.find_spec(engine) is None
+    return MISSING[engine] if absent else None
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def use_cores(number: int) -> None:
+    """Keeps this process, and those that it starts, to so many cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        sys.exit("Cores can be chosen on Linux only; leave --threads out.")
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
+
+
+def fresh(module: str, engine: str, *arguments: str) -> dict[str, Any]:
+    """Runs a module in a fresh process and returns the JSON of the last line that it prints."""
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["KERAS_BACKEND"] = "jax" if engine == "jax" else "tensorflow"
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # two slow each other down on small tables
+    # glibc keeps freed memory: giving megabytes back after each step costs NumPy a fifth.
+    environment |= {"MALLOC_TOP_PAD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+    environment["MALLOC_MMAP_THRESHOLD_"] = str(2**32)
+    command = [sys.executable, "-m", module, *arguments]
+    begin = time.perf_counter()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures | {"process_seconds": round(time.perf_counter() - begin, 3)}
+
+
+def versions() -> dict[str, Any]:
+    """Returns what the times depend on and a file can name."""
+    packages = ["keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "scikit-learn"]
+    found: dict[str, Any] = {"cores": cores(), "python": sys.version.split()[0]}
+    found["oneDNN"] = "default"
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
