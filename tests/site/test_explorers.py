@@ -174,13 +174,15 @@ def test_the_chart_follows_the_theme_and_the_width(explorer: Explorer, page: Pag
     light = page.evaluate(THEME_COLOURS)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(
+        f"light => ({THEME_COLOURS}).every((colour) => !light.includes(colour))", arg=light
+    )
+    page.wait_for_function(
         """([figure, light]) =>
             [...figure.querySelectorAll("svg [fill], svg [stroke]")].every((part) =>
                 !light.includes(part.getAttribute("fill"))
                 && !light.includes(part.getAttribute("stroke")))""",
         arg=[figure, light],
     )
-    assert not set(light) & set(page.evaluate(THEME_COLOURS))
     sidebar = "document.querySelector('.bd-sidebar-primary').style.display"
     for change in (
         lambda: page.set_viewport_size({"width": 390, "height": 900}),
