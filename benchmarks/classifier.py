@@ -220,13 +220,14 @@ def with_loop(settings: dict[str, Any], data: Any, seed: int) -> Any:
 
 def with_sklearn(settings: dict[str, Any], data: Any, seed: int) -> Any:
     """Fits a weight for each word; return what `with_keras` does."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    from companion.text import build_tfidf
+
     clock = [(time.perf_counter(), time.process_time())]
     solver = LogisticRegression(max_iter=1000, random_state=seed)
-    model = make_pipeline(TfidfVectorizer(max_features=1000), solver)
+    model = make_pipeline(build_tfidf(1000), solver)
     model.fit(data.train.texts, data.train.labels)
     clock.append((time.perf_counter(), time.process_time()))
     return clock, model.predict_proba(data.test.texts)[:, 1], 0, 0

@@ -73,7 +73,7 @@ _MODULES = {
     "serving": ["Service"],
     "scaling": ["ScalingLaw", "fit_scaling_law"],
     "sweep": ["train_on_bytes"],
-    "text": ["build_vectorizer", "check_texts", "unknown_share"],
+    "text": ["build_tfidf", "build_vectorizer", "check_texts", "unknown_share"],
     "tokenizer": ["BytePairTokenizer"],
     "training": ["CheckpointError", "History", "ProgressBar", "Trainer"],
     "widgets": ["Control", "Explorer", "explore_threshold_value"],

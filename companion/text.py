@@ -9,8 +9,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import keras
+    from sklearn.pipeline import Pipeline
 
-__all__ = ["build_vectorizer", "check_texts", "unknown_share"]
+__all__ = ["build_tfidf", "build_vectorizer", "check_texts", "unknown_share"]
 
 _PADDING_ID, _UNKNOWN_ID = 0, 1
 _SPLITS = {"word": "whitespace", "character": "character"}
@@ -100,6 +101,54 @@ def build_vectorizer(
     vectorizer = _vectorizer(vocabulary_size, sequence_length, split)
     vectorizer.adapt(check_texts(texts))
     return vectorizer
+
+
+def build_tfidf(
+    max_features: int | None = None, *, sublinear_tf: bool = False, **options: Any
+) -> Pipeline:
+    """Builds an unfitted transformer from texts to TF-IDF weights, one column for each word.
+
+    It is scikit-learn's `TfidfVectorizer`, but for one thing: of the words that occur equally often
+    at the end of the list, that one keeps those which the processor's way of sorting puts first, so
+    that two computers may read different words. Here the alphabet decides.
+
+    Args:
+        max_features: Integer, at least 1, or `None`. How many of the most frequent words to keep;
+            all of them if `None`.
+        sublinear_tf: Boolean. Whether a word's count in a text enters by its logarithm. Defaults to
+            `False`.
+        **options: Further arguments of scikit-learn's `CountVectorizer`, such as `ngram_range`.
+
+    Returns:
+        `sklearn.pipeline.Pipeline` that maps a list of texts to a sparse float64 table of shape
+        `(len(texts), words)`, with rows of length 1.
+
+    Raises:
+        ValueError: If `max_features` is below 1.
+
+    Example:
+
+    >>> words = build_tfidf(2).fit(["black tea", "green tea", "green leaves"])
+    >>> print(*words.get_feature_names_out())
+    green tea
+
+    Reference:
+        Spärck Jones, 1972, A Statistical Interpretation of Term Specificity.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+    from sklearn.feature_selection import SelectKBest
+    from sklearn.pipeline import make_pipeline
+
+    if max_features is not None and max_features < 1:
+        raise ValueError(f"max_features is {max_features}; it must be at least 1, or None for all.")
+    most_frequent = SelectKBest(_total, k=max_features or "all")  # its sort is stable
+    return make_pipeline(
+        CountVectorizer(**options), most_frequent, TfidfTransformer(sublinear_tf=sublinear_tf)
+    )
+
+
+def _total(counts: Any, labels: Any = None) -> np.ndarray:
+    return np.asarray(counts.sum(axis=0)).ravel()
 
 
 def restore_vectorizer(
