@@ -1,0 +1,236 @@
+"""Times the training of the course's small GPT beside PyTorch's, and beside the machine's peak.
+
+``python -m benchmarks.gpt`` trains two sizes on random tokens with each engine, three times in
+turns, each in a fresh process, on the same cores, and prints tokens a second, and the share that
+this is of the fastest multiplication of large matrices measured in the same run. The clock starts
+after the first two calls, which compile; their seconds are kept apart. ``--threads 1`` uses one
+core and writes no file. The results go to ``companion/measurements/gpt_speed.json`` after each
+run; the command goes on where it stopped, and takes about fifteen minutes on two slow cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.runs import cores, fresh, missing, use_cores, versions
+
+COMMAND = "python -m benchmarks.gpt"
+FILE = Path(__file__).parents[1] / "companion/measurements/gpt_speed.json"
+VOCABULARY, SEQUENCE, BATCH, LAYERS, HEADS = 65, 128, 32, 4, 4
+WIDTHS = {"0.8M": 128, "3.2M": 256}
+STEPS_AT_ONCE = 10
+SECONDS = 8.0  # of the clock, for one variant and size
+ROUNDS = 3
+MATRIX = 2048
+VARIANTS: dict[str, dict[str, Any]] = {
+    "keras": {"engine": "tensorflow", "compiled": True, "precision": "float32"},
+    "keras, not compiled": {"engine": "tensorflow", "compiled": False, "precision": "float32"},
+    "keras, bfloat16": {"engine": "tensorflow", "compiled": True, "precision": "bfloat16"},
+    "keras on JAX": {"engine": "jax", "compiled": True, "precision": "float32"},
+    "torch": {"engine": "torch", "compiled": False, "precision": "float32"},
+    "torch, compiled": {"engine": "torch", "compiled": True, "precision": "float32"},
+    "torch, bfloat16": {"engine": "torch", "compiled": False, "precision": "bfloat16"},
+    "torch, compiled, bfloat16": {"engine": "torch", "compiled": True, "precision": "bfloat16"},
+}
+Arrays = dict[str, Any]
+Advance = Callable[[], Any]
+
+
+def flops_per_token(parameters: int, width: int) -> float:
+    """Returns the operations of one training step for a token: 6 a weight, and the attention's.
+
+    A position attends to half of the sequence on average: 2 products of 2 operations, thrice
+    (forward, and two backward).
+    """
+    return 6 * parameters + 3 * LAYERS * 2 * 2 * width * (SEQUENCE / 2)
+
+
+def with_keras(settings: Arrays, width: int) -> tuple[int, Advance, int]:
+    """Returns the model's parameters, a function that trains on, and its steps each call."""
+    import keras
+
+    from companion.models import build_gpt
+
+    if settings["precision"] == "bfloat16":
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    model = build_gpt(VOCABULARY, SEQUENCE, width, LAYERS, HEADS)
+    model.compile(
+        keras.optimizers.AdamW(1e-3, weight_decay=0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=settings["compiled"],
+        steps_per_execution=STEPS_AT_ONCE,
+    )
+    x, y = batch(STEPS_AT_ONCE * BATCH)
+    return (
+        model.count_params(),
+        lambda: model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0),
+        STEPS_AT_ONCE,
+    )
+
+
+def with_torch(settings: Arrays, width: int) -> tuple[int, Advance, int]:
+    """Returns the model's parameters, a function that trains on, and its steps each call."""
+    import torch
+
+    from benchmarks.gpt_torch import GPT
+
+    torch.set_num_threads(cores())
+    model: Any = GPT(VOCABULARY, SEQUENCE, width, LAYERS, HEADS)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.1)
+    x, y = (torch.tensor(array, dtype=torch.long) for array in batch(BATCH))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if settings["compiled"]:
+        model = torch.compile(model)
+
+    def advance() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, settings["precision"] == "bfloat16"):
+            logits = model(x)
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), y.flatten())
+        loss.backward()
+        optimizer.step()
+
+    return parameters, advance, 1
+
+
+def batch(rows: int) -> tuple[Any, Any]:
+    """Returns random tokens and the tokens that follow them, each of shape (rows, SEQUENCE)."""
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, (rows, SEQUENCE + 1)).astype("int32")
+    return ids[:, :-1], ids[:, 1:]
+
+
+def train(name: str, size: str) -> Arrays:
+    """Trains one variant in this process and returns its tokens a second."""
+    settings, width = VARIANTS[name], WIDTHS[size]
+    build = with_torch if settings["engine"] == "torch" else with_keras
+    parameters, advance, steps = build(settings, width)
+    begin = time.perf_counter()
+    for _ in range(2):
+        advance()
+    first, calls, begin = time.perf_counter() - begin, 0, time.perf_counter()
+    while time.perf_counter() - begin < SECONDS:
+        advance()
+        calls += 1
+    rate = calls * steps * BATCH * SEQUENCE / (time.perf_counter() - begin)
+    return {
+        "variant": name,
+        "size": size,
+        "parameters": parameters,
+        "first_seconds": round(first, 2),
+        "tokens_per_second": round(rate, 1),
+        "gflops": round(rate * flops_per_token(parameters, width) / 1e9, 2),
+    }
+
+
+def multiply(engine: str) -> Arrays:
+    """Returns the fastest of many products of two large matrices, in 10^9 operations a second."""
+    best = {}
+    for precision in ("float32", "bfloat16"):
+        if engine == "torch":
+            import torch
+
+            torch.set_num_threads(cores())
+            table: Any = torch.ones(MATRIX, MATRIX, dtype=getattr(torch, precision))
+        else:
+            import tensorflow as tf
+
+            table = tf.ones((MATRIX, MATRIX), precision)
+        seconds: list[float] = []
+        while sum(seconds) < SECONDS / 2:
+            begin = time.perf_counter()
+            float((table @ table)[0, 0])  # waits for the product
+            seconds.append(time.perf_counter() - begin)
+        best[precision] = round(2e-9 * MATRIX**3 / min(seconds), 1)
+    return {"engine": engine, "peak_gflops": best}
+
+
+def as_table(evidence: Arrays) -> str:
+    """Returns a line for each variant and size: the median of its runs, and its share of peak."""
+    peak = {
+        precision: max(run["peak_gflops"][precision] for run in evidence["peaks"])
+        for precision in ("float32", "bfloat16")
+    }
+    lines = [f"fastest product of matrices, GFLOP/s: {peak}"]
+    lines.append(f"{'variant':27}{'size':>6}{'tokens/s':>11}{'of peak':>9}{'of keras':>10}")
+    for size in WIDTHS:
+        rates: dict[str, float] = {}
+        for name, settings in evidence["variants"].items():
+            runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+            if runs:
+                rates[name] = float(np.median([run["tokens_per_second"] for run in runs]))
+                gflops = float(np.median([run["gflops"] for run in runs]))
+                share = gflops / peak[settings["precision"]]
+                ratio = rates[name] / rates["keras"]
+                lines.append(f"{name:27}{size:>6}{rates[name]:11,.0f}{share:9.0%}{ratio:10.2f}")
+    lines += [f"{name}: not measured. {why}." for name, why in evidence["not_measured"].items()]
+    return "\n".join(lines)
+
+
+def to_do(evidence: Arrays) -> Iterator[tuple[str, str, list[str]]]:
+    """Yields what the evidence does not hold yet: its place, the engine, and the arguments."""
+    for turn in range(ROUNDS):
+        for engine in ("tensorflow", "torch"):
+            peaks = [run for run in evidence["peaks"] if run["engine"] == engine]
+            if len(peaks) <= turn and not missing(engine):
+                yield "peaks", engine, ["--peak", engine]
+        for size, (name, settings) in itertools.product(WIDTHS, VARIANTS.items()):
+            runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+            if len(runs) <= turn and name not in evidence["not_measured"]:
+                yield "runs", settings["engine"], ["--one", name, "--size", size]
+
+
+def measure(file: Path | None, minutes: float) -> Arrays:
+    """Measures what the file does not hold yet, and keeps it there after each run."""
+    from companion.checkpoints import write_atomically
+
+    evidence = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+    settings = {"command": COMMAND, "versions": versions(), "variants": VARIANTS}
+    evidence = evidence or settings | {"not_measured": {}, "peaks": [], "runs": []}
+    for name, variant in VARIANTS.items():
+        if why := missing(variant["engine"]):
+            evidence["not_measured"].setdefault(name, why)
+    begin = time.monotonic()
+    for where, engine, arguments in to_do(evidence):
+        if any(evidence[key] != value for key, value in settings.items()):
+            sys.exit(f"{file} was made with other settings: delete it to start over.")
+        if time.monotonic() - begin > 60 * minutes:
+            sys.exit("Stopped by the clock: run it again to go on.")
+        figures = fresh("benchmarks.gpt", engine, *arguments)
+        evidence[where].append(figures)
+        print(figures, flush=True)
+        if file:
+            write_atomically(file, (json.dumps(evidence, indent=1) + "\n").encode())
+    return evidence
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--threads", type=int, help="cores to use; given, no file is written")
+    parser.add_argument("--minutes", type=float, default=60, help="start no run after so many")
+    parser.add_argument("--one", choices=list(VARIANTS), help="train this one here and print it")
+    parser.add_argument("--size", choices=list(WIDTHS), default=next(iter(WIDTHS)))
+    parser.add_argument("--peak", choices=["tensorflow", "torch"], help="multiply matrices here")
+    chosen = parser.parse_args(arguments)
+    if chosen.threads:
+        use_cores(chosen.threads)
+    if chosen.one:
+        print(json.dumps(train(chosen.one, chosen.size)))
+    elif chosen.peak:
+        print(json.dumps(multiply(chosen.peak)))
+    else:
+        print(as_table(measure(None if chosen.threads else chosen.file, chosen.minutes)))
+
+
+if __name__ == "__main__":
+    main()
