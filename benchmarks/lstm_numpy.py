@@ -142,6 +142,10 @@ class Network:
         """Takes one step."""
         self.adam.step(gradients(self.parameters, ids, lengths, labels))
 
+    def set_rate(self, learning_rate: float) -> None:
+        """Changes the learning rate of the next steps."""
+        self.adam.learning_rate = learning_rate
+
     def predict(self, ids: Array, lengths: Array) -> Array:
         """Returns each text's probability, shape (texts,)."""
         return forward(self.parameters, ids, lengths)[0]

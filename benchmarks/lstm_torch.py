@@ -43,6 +43,10 @@ class Network:
         loss.backward()
         self.optimizer.step()
 
+    def set_rate(self, learning_rate: float) -> None:
+        """Changes the learning rate of the next steps."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+
     def predict(self, ids: Array, lengths: Array) -> Array:
         """Returns each text's probability, shape (texts,)."""
         with torch.no_grad():

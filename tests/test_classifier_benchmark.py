@@ -35,9 +35,9 @@ def test_the_printed_ratios_are_those_of_the_raw_seconds(evidence: dict) -> None
         return median(run["fit_seconds"] for run in evidence["runs"] if run["variant"] == name)
 
     for line in classifier.as_table(evidence).splitlines()[1:]:
-        name = line[:22].strip()
+        name = line[:26].strip()
         if name in classifier.VARIANTS:
-            ratio = float(line[30:38])
+            ratio = float(line[34:42])
             assert ratio == pytest.approx(seconds("source") / seconds(name), abs=0.051)
         else:
             assert name.split(":")[0] in evidence["not_measured"]
@@ -60,15 +60,15 @@ def test_a_stopped_benchmark_goes_on_and_other_settings_are_refused(
     monkeypatch.setattr(
         classifier, "missing", lambda engine: "no PyTorch" if engine == "torch" else None
     )
-    monkeypatch.setattr(classifier, "STAGES", [["source", "torch", "words"]])
+    monkeypatch.setattr(classifier, "STAGES", [["source", "fall, torch", "words"]])
     file = tmp_path / "speed.json"
     with pytest.raises(KeyboardInterrupt):
         classifier.main([str(file)])
     classifier.main([str(file)])
     assert asked.count(("source", 0)) == 1
-    assert "torch" not in [name for name, _ in asked]
+    assert "fall, torch" not in [name for name, _ in asked]
     stored = json.loads(file.read_text())
-    assert stored["not_measured"] == {"torch": "no PyTorch"}
+    assert stored["not_measured"] == {"fall, torch": "no PyTorch"}
     assert len(stored["runs"]) == 6
     monkeypatch.setattr(classifier, "SEEDS", [0, 1, 2, 3])
     monkeypatch.setattr(classifier, "VARIANTS", {})
