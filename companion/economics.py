@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ class Range:
         high: float.
 
     Raises:
-        ValueError: If one is not finite, or they do not ascend.
+        ValueError: If one is no finite number, or they do not ascend.
 
     Example:
 
@@ -183,8 +184,10 @@ class Range:
 
     def __post_init__(self) -> None:
         given = (self.low, self.middle, self.high)
-        if not (all(map(math.isfinite, given)) and self.low <= self.middle <= self.high):
-            raise ValueError(f"A Range needs finite low <= middle <= high, but was given {given}.")
+        if not (all(map(_is_finite, given)) and self.low <= self.middle <= self.high):
+            raise ValueError(
+                f"A Range needs finite numbers low <= middle <= high, but was given {given}."
+            )
 
     def at(self, share: ArrayLike) -> NDArray[np.float64]:
         """Return the values below which these shares of the triangular distribution lie.
@@ -251,8 +254,8 @@ class ValueModel:
                 raise ValueError(
                     f"{name} must be a Range from {least:g} to {most:g}, but is {given}."
                 )
-        if not (math.isfinite(self.years) and self.years > 0):
-            raise ValueError(f"years must be a number above 0, but is {self.years}.")
+        if not (_is_finite(self.years) and self.years > 0):
+            raise ValueError(f"years must be a number above 0, but is {self.years!r}.")
 
     def ranges(self) -> dict[str, Range]:
         """Return the inputs that are ranges, by name, in the order in which they are drawn."""
@@ -306,7 +309,7 @@ def simulate_value(
         A `ValueSimulation`.
 
     Raises:
-        ValueError: If `num_samples` is less than 1.
+        ValueError: If `num_samples` is no whole number of at least 1.
 
     Example:
 
@@ -314,8 +317,8 @@ def simulate_value(
     >>> bool(year.return_usd.min() < 0 < year.return_usd.max())
     True
     """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, but is {num_samples}.")
+    if not isinstance(num_samples, int | np.integer) or num_samples < 1:
+        raise ValueError(f"num_samples must be a whole number from 1, but is {num_samples!r}.")
     ranges = model.ranges()
     shares = np.random.default_rng(seed).random((len(ranges), num_samples))
     draws = {name: ranges[name].at(u) for name, u in zip(ranges, shares, strict=True)}
@@ -478,5 +481,9 @@ def check_probabilities(values: ArrayLike, number: int) -> NDArray[np.float64]:
 
 def _check_amounts(**amounts: float) -> None:
     for name, amount in amounts.items():
-        if not (math.isfinite(amount) and amount >= 0):
-            raise ValueError(f"{name} must be a number of at least 0, but is {amount}.")
+        if not (_is_finite(amount) and amount >= 0):
+            raise ValueError(f"{name} must be a number of at least 0, but is {amount!r}.")
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, Real) and math.isfinite(number)

@@ -12,6 +12,7 @@ from scipy import stats
 from companion.economics import (
     Range,
     ValueModel,
+    ValueSimulation,
     break_even_volume,
     load_businesses,
     simulate_value,
@@ -145,6 +146,7 @@ def test_the_mean_of_the_messages_is_the_value_of_the_threshold(
         ({"cost_false_alarm_usd": float("nan")}, "cost_false_alarm_usd .* but is nan"),
         ({"cost_miss_usd": float("inf")}, "cost_miss_usd .* but is inf"),
         ({"volume": -5}, "volume must be a number of at least 0, but is -5"),
+        ({"volume": "many"}, "volume must be a number of at least 0, but is 'many'"),
         ({"probabilities": [0.5, 1.5]}, "between 0 and 1, but one is 1.5"),
         ({"probabilities": [0.5, float("nan")]}, "between 0 and 1, but one is nan"),
         ({"probabilities": [0.5]}, r"must have shape \(2,\), but have shape \(1,\)"),
@@ -274,7 +276,9 @@ def test_the_businesses_take_effects_and_prices_from_the_facts() -> None:
         ({"adoption": (0, 0.5, 1.5)}, "adoption must be a Range from 0 to 1"),
         ({"effect": (0, 1, 1e9)}, "effect must be a Range from -10 to 1"),
         ({"effect": (0.3, 0.2, 0.4)}, "low <= middle <= high"),
-        ({"effect": (0, float("nan"), 1)}, "finite low <= middle"),
+        ({"effect": (0, float("nan"), 1)}, "finite numbers low <= middle"),
+        ({"effect": ("a", 1, 2)}, r"finite numbers .* but was given \('a', 1, 2\)"),
+        ({"effect": (None, 1, 2)}, r"finite numbers .* but was given \(None, 1, 2\)"),
     ],
 )
 def test_impossible_ranges_are_named(change: dict[str, Any], message: str) -> None:
@@ -285,8 +289,42 @@ def test_impossible_ranges_are_named(change: dict[str, Any], message: str) -> No
 
 def test_a_plain_number_is_no_range_and_years_and_draws_must_be_there() -> None:
     model = load_businesses()["support desk"]
-    for change in ({"hours": 40_000.0}, {"years": 0}, {"years": float("nan")}):
+    for change in ({"hours": 4e4}, {"years": 0}, {"years": float("nan")}, {"years": "three"}):
         with pytest.raises(ValueError, match="must be a"):
             replace(model, **change)
-    with pytest.raises(ValueError, match="num_samples must be at least 1, but is 0"):
-        simulate_value(model, num_samples=0)
+    for number in (0, 1.5, "many"):
+        with pytest.raises(ValueError, match=f"a whole number from 1, but is {number!r}"):
+            simulate_value(model, num_samples=number)
+
+
+def test_a_draw_that_returns_nothing_is_no_loss() -> None:
+    returns = np.array([-1.0, 0.0, 0.0, 2.0])
+    assert ValueSimulation({}, returns, np.ones(4)).loss_probability == 0.25
+
+
+def test_where_both_policies_cost_the_same_silence_is_the_one_to_beat() -> None:
+    saved = value_per_message([1, 0], [0, 0], cost_miss_usd=5, cost_false_alarm_usd=5)
+    assert saved.tolist() == [0, 0]
+
+
+def test_a_seed_fixes_the_draws_and_another_changes_them() -> None:
+    model = load_businesses()["support desk"]
+    first, again, other = (
+        simulate_value(model, num_samples=20, seed=s).return_usd for s in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert (first != other).all()
+
+
+@pytest.mark.parametrize(("name", "rises"), [("hours", True), ("switch_cost_usd", False)])
+def test_the_sensitivity_gives_the_return_at_the_low_end_first(name: str, rises: bool) -> None:
+    model = load_businesses()["support desk"]
+    ends = value_sensitivity(model)[name]
+    fixed = {key: Range(*[r.middle] * 3) for key, r in model.ranges().items()}
+    given = model.ranges()[name]
+    expected = [
+        simulate_value(replace(model, **fixed | {name: Range(e, e, e)}), num_samples=1).return_usd
+        for e in (given.low, given.high)
+    ]
+    assert ends == pytest.approx([float(e[0]) for e in expected])
+    assert (ends[0] < ends[1]) is rises

@@ -84,7 +84,10 @@ def test_dates_lie_in_their_months(page: dict[str, Any]) -> None:
     ("arguments", "message"),
     [
         (("size", 2012), "measure is 'size'; choose one of"),
-        (("compute", float("nan")), "since must be a year, but is nan"),
+        ((["compute"], 2012), r"measure is \['compute'\]; choose one of"),
+        (("compute", float("nan")), "since must be a year, a number, but is nan"),
+        (("compute", "abc"), "since must be a year, a number, but is 'abc'"),
+        (("compute", None), "since must be a year, a number, but is None"),
         (("compute", 1e9), "0 models since 1000000000.0"),
         (("parameters", 2025), "1 models since 2025; a line with an interval needs three"),
     ],
@@ -99,3 +102,22 @@ def test_the_explorer_names_what_it_cannot_fit(
 def test_a_year_before_all_models_takes_them_all(page: dict[str, Any]) -> None:
     early, all_of_them = (page["fitted_growth"]("compute", year) for year in (-1e9, 1986))
     assert early == all_of_them
+
+
+def test_the_heaviest_model_is_the_heaviest_in_any_order_and_unit(page: dict[str, Any]) -> None:
+    cells = run_cells("01_background/history", "exercise-project-solution", **page)
+    years, _, values = page["series"]("compute", 2012)
+    place = cells["find_heaviest"](years, values)
+    assert cells["find_heaviest"](years[::-1], values[::-1]) == len(years) - 1 - place
+    assert cells["find_heaviest"](years, [1000 * value for value in values]) == place
+
+
+def test_the_checker_of_the_heaviest_says_where_each_wrong_answer_fails(
+    page: dict[str, Any],
+) -> None:
+    names = ["exercise-project-solution", "exercise-project"]
+    cells = run_cells("01_background/history", *names, **page)
+    wrong = [lambda t, y: 0, lambda t, y: int(np.argmin(y)), lambda t, y: int(np.argmin(t))]
+    wrong.append(lambda t, y: cells["find_heaviest"](t, y, lambda rate, whole: rate - whole))
+    for answer in wrong:
+        assert str(cells["heaviest"].check(answer)).startswith("For ")
