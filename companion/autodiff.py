@@ -75,8 +75,9 @@ class Tensor:
             data = a.data * b.data
         return _make("*", data, (a, lambda g: g * b.data), (b, lambda g: g * a.data))
 
-    def __pow__(self, exponent: float) -> Tensor:
-        if isinstance(exponent, bool) or not isinstance(exponent, int | float):
+    def __pow__(self, exponent: float | np.integer[Any] | np.floating[Any]) -> Tensor:
+        numbers = int | float | np.integer | np.floating
+        if isinstance(exponent, bool) or not isinstance(exponent, numbers):
             raise ValueError(f"The exponent must be a number, not {exponent!r}; use exp and log.")
         with np.errstate(all="ignore"):
             data = self.data**exponent
@@ -142,19 +143,20 @@ class Tensor:
 
     def sigmoid(self) -> Tensor:
         """Returns 1 / (1 + exp(-x)) for each entry, without overflow."""
-        data = 0.5 * (1 + np.tanh(0.5 * self.data))
-        return _make("sigmoid", data, (self, lambda g: g * data * (1 - data)))
+        e = np.exp(-np.abs(self.data))  # at most 1, and small numbers keep their digits
+        data = np.where(self.data >= 0, 1, e) / (1 + e)
+        return _make("sigmoid", data, (self, lambda g: g * e / (1 + e) ** 2))
 
     def relu(self) -> Tensor:
         """Returns each entry, or 0 if it is negative; the derivative at 0 is taken as 0."""
         return _make("relu", np.maximum(self.data, 0), (self, lambda g: g * (self.data > 0)))
 
-    def sum(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        """Returns the sum, of everything or along an axis.
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """Returns the sum, of everything or along axes.
 
         Args:
-            axis: int or `None` for everything. Defaults to `None`.
-            keepdims: bool. Whether the axis stays, with length 1. Defaults to `False`.
+            axis: int, tuple of ints, or `None` for everything. Defaults to `None`.
+            keepdims: bool. Whether the axes stay, with length 1. Defaults to `False`.
 
         Returns:
             A `Tensor`.
@@ -166,22 +168,23 @@ class Tensor:
 
         return _make("sum", self.data.sum(axis=axis, keepdims=keepdims), (self, back))
 
-    def mean(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        """Returns the mean, of everything or along an axis.
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """Returns the mean, of everything or along axes.
 
         Args:
-            axis: int or `None` for everything. Defaults to `None`.
-            keepdims: bool. Whether the axis stays, with length 1. Defaults to `False`.
+            axis: int, tuple of ints, or `None` for everything. Defaults to `None`.
+            keepdims: bool. Whether the axes stay, with length 1. Defaults to `False`.
 
         Returns:
             A `Tensor`.
         """
-        count = self.data.size if axis is None else self.shape[axis]
-        return self.sum(axis, keepdims) * (1 / count)
+        total = self.sum(axis, keepdims)
+        return total * (total.data.size / self.data.size)
 
-    def reshape(self, *shape: int) -> Tensor:
-        """Returns the same entries in another shape."""
-        return _make("reshape", self.data.reshape(shape), (self, lambda g: g.reshape(self.shape)))
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
+        """Returns the same entries in another shape, given as in NumPy: `2, 3` or `(2, 3)`."""
+        to: Any = shape[0] if len(shape) == 1 else shape
+        return _make("reshape", self.data.reshape(to), (self, lambda g: g.reshape(self.shape)))
 
     def transpose(self) -> Tensor:
         """Returns the array with its axes in reverse order."""

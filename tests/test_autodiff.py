@@ -109,12 +109,17 @@ ONE_INPUT: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]] = 
     "sigmoid": (Tensor.sigmoid, lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
     "relu": (Tensor.relu, lambda x: (x > 0) * 1.0),
     "power": (lambda x: x**2.5, lambda x: 2.5 * x**1.5),
+    "power by NumPy's whole number": (lambda x: x ** np.int64(2), lambda x: 2 * x),
+    "power by NumPy's float": (lambda x: x ** np.float32(0.5), lambda x: 0.5 * x**-0.5),
     "zeroth power": (lambda x: x**0, lambda x: 0 * x),
     "division by it": (lambda x: 1 / x, lambda x: -1 / x**2),
     "subtraction of it": (lambda x: 1 - x, lambda x: 0 * x - 1),
     "mean": (lambda x: x.mean() * 3.0, lambda x: 0 * x + 1),
     "mean of an axis": (lambda x: x.mean(axis=0) * 3.0, lambda x: 0 * x + 1),
+    "mean of two axes": (lambda x: x.reshape(3, 1).mean(axis=(0, 1)) * 3.0, lambda x: 0 * x + 1),
+    "sum of two axes": (lambda x: x.reshape(3, 1).sum((0, 1), keepdims=True), lambda x: 0 * x + 1),
     "reshaping": (lambda x: x.reshape(3, 1) * 2.0, lambda x: 0 * x + 2),
+    "reshaping to a tuple": (lambda x: x.reshape((3, 1)) * 2.0, lambda x: 0 * x + 2),
     "transposition": (lambda x: x.reshape(3, 1).transpose() * 2.0, lambda x: 0 * x + 2),
     "an entry": (lambda x: x[1] * 2.0, lambda x: np.array([0.0, 2.0, 0.0])),
     "an entry twice": (lambda x: x[[2, 2]], lambda x: np.array([0.0, 0.0, 2.0])),
@@ -182,6 +187,29 @@ def test_the_data_are_copied_so_that_the_graph_stays_true() -> None:
 
 def test_the_sigmoid_of_large_numbers_does_not_overflow() -> None:
     assert Tensor([-1000.0, 1000.0]).sigmoid().data.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("size", [1, 40, 700])
+def test_the_sigmoid_of_numbers_far_from_zero_keeps_its_value_and_its_slope(size: float) -> None:
+    low, high = Tensor(-float(size)), Tensor(float(size))
+    small = low.sigmoid()
+    (small + high.sigmoid()).backward()
+    assert np.isclose(small.data, np.exp(-size) / (1 + np.exp(-size)), rtol=1e-14, atol=0)
+    assert low.grad == high.grad > 0  # the curve is the same on both sides
+    small.log().backward()
+    assert np.isclose(low.grad, 1 / (1 + np.exp(-size)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 1), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_a_mean_over_any_axes_is_numpy_s(axis: Any, keepdims: bool) -> None:
+    array = np.random.default_rng(0).normal(size=(2, 3, 4))
+    leaf = Tensor(array)
+    mean = leaf.mean(axis, keepdims)
+    mean.sum().backward()
+    assert np.allclose(mean.data, array.mean(axis=axis, keepdims=keepdims), atol=1e-15)
+    assert mean.shape == array.mean(axis=axis, keepdims=keepdims).shape
+    assert np.allclose(leaf.grad, mean.data.size / array.size)
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import sympy as sp
+
+from tests.house.notebooks import ROOT, Notebook
 
 y, s, x, w, b = sp.symbols("y s x w b", real=True)
 Z = sp.symbols("z1:4", real=True)
@@ -126,3 +129,38 @@ def test_nudging_to_both_sides_leaves_an_error_of_second_order() -> None:
 def test_the_slope_of_swish_is_that_of_the_exercise() -> None:
     formula = SIGMOID + s * SIGMOID * (1 - SIGMOID)
     assert same(sp.diff(s * SIGMOID, s), formula)
+
+
+# What the tests above prove, as the pages print it: (page, cell, formula).
+FORMULAS = [
+    ("forward_and_loss", "forward", r"p_{ik} = \frac{e^{z_{ik}}}{\sum_{j=1}^{c} e^{z_{ij}}}"),
+    ("forward_and_loss", "gaussian", r"e^{-(y - f_\theta(x))^2 / 2\sigma^2}"),
+    ("forward_and_loss", "gaussian", r"J(\theta) = \frac{1}{2\sigma^2}"),
+    ("forward_and_loss", "gaussian", r"+ \frac{1}{2} \log(2\pi\sigma^2)"),
+    ("forward_and_loss", "classes", r"p^{\,y} (1 - p)^{1 - y}"),
+    ("forward_and_loss", "classes", r"= -\,y \log p - (1 - y) \log(1 - p)"),
+    ("forward_and_loss", "classes", r"= -\sum_{k=1}^{c} y_k \log p_k = -\log p_r"),
+    ("forward_and_loss", "language", r"\quad \text{perplexity} = e^{J}"),
+    ("forward_and_loss", "invariance", r"\log \sum_j e^{z_j} = m + \log \sum_j e^{z_j - m}"),
+    ("forward_and_loss", "invariance", r"-\log p_r = \log \sum_j e^{z_j} - z_r"),
+    ("forward_and_loss", "slope", r"= \frac{e^{z_k}}{\sum_j e^{z_j}} - y_k = p_k - y_k"),
+    ("forward_and_loss", "slope", r"\cdot \frac{e^{-z}}{1 + e^{-z}} = p\,(1 - p)"),
+    ("forward_and_loss", "slope", r"\frac{1 - y}{1 - p} \Bigr)\, p\,(1 - p) = p - y"),
+    ("forward_and_loss", "slope", r"(p - y)^2 = 2\,(p - y)\; p\,(1 - p)"),
+    ("forward_and_loss", "exercise-laplace-text", r"\frac{1}{2s}\, e^{-|y - f(x)| / s}"),
+    ("backpropagation", "by-hand", r"a = \tanh v, \qquad e = a - y, \qquad J = e^2"),
+    ("backpropagation", "chain-rule", r"= 2e \cdot 1 \cdot (1 - a^2) \cdot 1 \cdot x"),
+    ("backpropagation", "engine", r"\bigl(G B^\top\bigr)_{il}"),
+    ("backpropagation", "engine", r"\bigl(A^\top G\bigr)_{lj}"),
+    ("backpropagation", "right", r"J(\theta - h\,\varepsilon_i)}{2h}"),
+    ("backpropagation", "exercise-link-text", r"\mathrm{swish}(x) = x\,\sigma(x)"),
+]
+
+
+@pytest.mark.parametrize(("page", "id", "formula"), FORMULAS)
+def test_the_formula_that_is_proved_here_is_the_one_on_the_page(
+    page: str, id: str, formula: str
+) -> None:
+    notebook = Notebook(ROOT / "book/03_algorithms" / f"{page}.ipynb")
+    (text,) = [cell.source for cell in notebook.markdown if cell.id == id]
+    assert formula in " ".join(text.split())

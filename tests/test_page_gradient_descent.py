@@ -140,12 +140,14 @@ def test_the_gradient_of_the_bent_valley_is_its_derivative(page: dict[str, Any])
         {"learning_rate": float("nan")},
         {"learning_rate": float("inf")},
         {"learning_rate": "fast"},
+        {"learning_rate": True},
         {"curvature": 0},
         {"curvature": -3},
         {"curvature": 1e308},
         {"momentum": 1},
         {"momentum": -0.1},
         {"momentum": float("nan")},
+        {"momentum": False},
     ],
 )
 def test_the_explorer_says_what_it_needs(page: dict[str, Any], wrong: dict[str, Any]) -> None:
@@ -155,16 +157,34 @@ def test_the_explorer_says_what_it_needs(page: dict[str, Any], wrong: dict[str, 
 
 
 def test_a_learning_rate_of_a_thousand_million_diverges(page: dict[str, Any]) -> None:
-    state = page["two_directions"](1e9, 10, 0.9)
+    state = page["two_directions"](1e9, 10, 0)
     assert state["readouts"]["Long run"] == "diverges"
-    assert all(np.isfinite([row["flat"], row["steep"]]).all() for row in state["rows"])
+    assert state["readouts"]["Factor per step"] == "1e+10"
+    assert [row["steep"] for row in state["rows"]] == [5, *[None] * 40]
+
+
+def test_a_learning_rate_of_a_thousand_millionth_converges(page: dict[str, Any]) -> None:
+    assert page["two_directions"](1e-9, 10, 0)["readouts"]["Long run"] == "converges"
+
+
+def test_a_rate_at_the_limit_is_on_the_edge(page: dict[str, Any]) -> None:
+    assert page["two_directions"](0.2, 10, 0)["readouts"]["Long run"] == "on the edge"
+
+
+@given(rate=st.floats(1e-3, 1e3), curvature=st.floats(0.1, 100), beta=BETA)
+def test_a_line_of_the_explorer_leaves_the_chart_where_the_loss_is_above_it(
+    page: dict[str, Any], rate: float, curvature: float, beta: float
+) -> None:
+    rows = page["two_directions"](rate, curvature, beta)["rows"]
+    heights = [row[way] for row in rows for way in ("flat", "steep")]
+    assert all(height is None or 1e-8 <= height <= 1e4 for height in heights)
 
 
 @given(rate=st.floats(1e-3, 10), curvature=st.floats(0.1, 100), beta=BETA)
-def test_the_explorer_converges_exactly_below_the_limit_it_names(
+def test_the_explorer_converges_exactly_where_all_roots_are_below_one(
     page: dict[str, Any], rate: float, curvature: float, beta: float
 ) -> None:
-    limit = 2 * (1 + beta) / max(1, curvature)
-    if abs(rate / limit - 1) > 0.01 and rate > 0.01:
+    factor = max(largest_root([1, rate * k - 1 - beta, beta]) for k in (1, curvature))
+    if abs(factor - 1) > 1e-9:
         fate = page["two_directions"](rate, curvature, beta)["readouts"]["Long run"]
-        assert fate == ("converges" if rate < limit else "diverges")
+        assert fate == ("converges" if factor < 1 else "diverges")

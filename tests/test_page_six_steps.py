@@ -104,8 +104,10 @@ def test_a_counting_array_counts_what_the_shapes_say(page: dict[str, Any]) -> No
         {"scale": float("nan")},
         {"scale": 1e13},
         {"scale": "large"},
+        {"scale": True},
         {"learning_rate": 0},
         {"learning_rate": -0.1},
+        {"learning_rate": True},
         {"learning_rate": float("inf")},
     ],
 )
@@ -120,3 +122,51 @@ def test_the_explorer_draws_what_overflows_at_the_edge(
 ) -> None:
     state = page["first_epochs"](**({"scale": 1, "learning_rate": 0.1} | extreme))
     assert all(0.01 <= row["loss"] <= 100 for row in state["rows"])
+
+
+@pytest.fixture(scope="module")
+def stop(page: dict[str, Any]) -> Any:
+    cells = ["exercise-stop", "exercise-stop-checker"]
+    names = {name: page[name] for name in ("np", "should_stop")}
+    import companion
+
+    return run_cells("03_algorithms/six_steps", *cells, companion=companion, **names)["stop"]
+
+
+def last_best_by_place(losses: list[float], patience: int, least: float) -> bool:
+    best = 0
+    for place, loss in enumerate(losses):
+        if losses[best] - loss >= least:
+            best = place
+    return len(losses) - 1 - best >= patience
+
+
+def by_counting_down(losses: list[float], patience: int, least: float) -> bool:
+    best, left = float("inf"), patience
+    for loss in losses:
+        best, left = (loss, patience) if loss <= best - least else (best, left - 1)
+    return left <= 0
+
+
+@pytest.mark.parametrize("answer", [last_best_by_place, by_counting_down])
+def test_the_exercise_on_stopping_accepts_what_its_text_says(stop: Any, answer: Any) -> None:
+    assert stop.check(answer) is None
+
+
+def one_epoch_off(losses: list[float], patience: int, least: float) -> bool:
+    return last_best_by_place(losses, patience - 1, least)
+
+
+def one_epoch_only(losses: list[float], patience: int, least: float) -> bool:
+    return last_best_by_place(losses, patience, least) and not last_best_by_place(
+        losses, patience + 1, least
+    )
+
+
+def strictly_lower(losses: list[float], patience: int, least: float) -> bool:
+    return last_best_by_place(losses, patience, least * 1.0001)
+
+
+@pytest.mark.parametrize("answer", [one_epoch_off, one_epoch_only, strictly_lower])
+def test_the_exercise_on_stopping_rejects_what_is_nearly_right(stop: Any, answer: Any) -> None:
+    assert stop.check(answer) is not None
