@@ -117,7 +117,7 @@ class OnnxClassifier:
             self.settings: dict[str, Any] = dict(config["settings"])
             self._length = int(self.settings["sequence_length"])
             self._ids = {token: i for i, token in enumerate(config["vocabulary"], 2)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} holds no usable export: {error}. {again}") from error
         runtime = _onnxruntime()
         options = runtime.SessionOptions()
@@ -208,12 +208,12 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """
     try:
         content = Path(path).read_bytes()
-        config = _checked_config(content)
-    except (OSError, ValueError, KeyError) as error:
+        for problem in _code_in(_checked_config(content)):
+            raise ValueError(problem)
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else reason
         raise ValueError(f"{path} is not loaded: {reason}. {_ASK}") from error
-    for problem in _code_in(config):
-        raise ValueError(f"{path} is not loaded: {problem}. {_ASK}")
     from companion.backend import keras
 
     try:

@@ -1,8 +1,9 @@
 """A small HTTP service for one classifier: checked input, batches, metrics, a graceful end.
 
 Three addresses: `POST /predict` takes `{"text": "..."}` or `{"texts": ["...", ...]}`, `GET /health`
-says whether it is well, and `GET /metrics` counts what it did, in Prometheus's text format. Every
-answer but the last is JSON; a wrong request is told what is wrong and what is allowed.
+says whether the model answers, and `GET /metrics` counts what it did, in Prometheus's text format.
+Every answer but the last is JSON; a wrong request is told what is wrong and what is allowed. A body
+is read as JSON whatever its Content-Type says, since many clients name another one unasked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import socket
 import threading
@@ -39,6 +41,7 @@ __all__ = ["Service"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WAITING = 256  # requests; more are sent away
+_HEALTHY_SECONDS = 5.0  # for so long one answer of the model proves that it answers
 
 
 class Classifier(Protocol):
@@ -122,6 +125,8 @@ class Service:
         self._started = threading.Event()
         self._failed: OSError | None = None
         self._stop: Callable[[], object] = lambda: None
+        self._stopping, self._answered_at = False, -math.inf
+        self.unanswered = 0
         self.url = ""
 
     def start(self) -> str:
@@ -138,7 +143,11 @@ class Service:
         return self.url
 
     def stop(self) -> None:
-        """Takes no more requests, finishes those that it has and ends; again, it does nothing."""
+        """Takes no more requests, finishes those that it has and ends; again, it does nothing.
+
+        A request that has not arrived whole is waited for as long as for an answer; if it then
+        still has not, `unanswered` counts it.
+        """
         with contextlib.suppress(RuntimeError):  # its loop has ended already
             self._stop()
         if self._thread:
@@ -202,7 +211,8 @@ class Service:
         ready(self.url)
         await stopping.wait()
         server.stop()
-        end = time.monotonic() + self.limits.seconds
+        self._stopping = True
+        end = time.monotonic() + self.limits.seconds + 1  # what waits too long is told so before
         while self.metrics.running and time.monotonic() < end:
             await asyncio.sleep(0.01)
         predicting.cancel()
@@ -218,20 +228,30 @@ class Service:
             Array of the shape `(n,)`.
 
         Raises:
-            Exception: A refusal with its status, if too many requests wait or this one too long.
+            Exception: A refusal with its status, if too many requests wait, this one too long, or
+                the model gives something that is no probability.
         """
         answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait(_Waiting(texts, answer))
-            return await asyncio.wait_for(answer, self.limits.seconds)
+            scores = await asyncio.wait_for(answer, self.limits.seconds)
         except asyncio.QueueFull:
-            raise RefusalError(
-                503, "Too many requests are waiting: try again in a second."
-            ) from None
+            raise RefusalError(503, "Too many requests wait: try again in a second.") from None
         except TimeoutError:
             raise RefusalError(
                 503, f"No answer within {self.limits.seconds:g} s: send fewer texts at a time."
             ) from None
+        for number, score in enumerate(scores):
+            if not 0 <= score <= 1:  # nor is NaN, which JSON does not know
+                reason = f"The model's answer to texts[{number}] is {score}, no probability."
+                raise RefusalError(500, reason)
+        self._answered_at = time.monotonic()
+        return scores
+
+    async def check(self) -> None:
+        """Returns if the model answers, or has answered a moment ago; else raises as `predict`."""
+        if time.monotonic() > self._answered_at + _HEALTHY_SECONDS:
+            await self.predict(["How are you?"])
 
     async def _predict_batches(self) -> None:
         loop = asyncio.get_running_loop()
@@ -273,7 +293,7 @@ class RefusalError(Exception):
 
 class _Metrics:
     def __init__(self) -> None:
-        self.running = 0
+        self.running: set[web.RequestHandler] = set()
         self.registry = CollectorRegistry()
         own: dict[str, Any] = {"registry": self.registry, "namespace": "companion"}
         self.requests = Counter("requests", "Requests answered.", ["path", "status"], **own)
@@ -307,6 +327,10 @@ class _Handler(web.RequestHandler):
     def initialize(self, service: Service) -> None:
         self.service = service
         self._body, self._received = bytearray(), 0
+
+    def prepare(self) -> None:
+        """Counts the request as running, though its body may yet be on the way."""
+        self.service.metrics.running.add(self)
 
     async def answer(self) -> None:
         """Answers once the body is read, whatever the method: only then a refusal arrives."""
@@ -347,7 +371,13 @@ class _Handler(web.RequestHandler):
             self.set_header("Allow", self.allowed)
         self.finish({"status": status_code, "error": reason})
 
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.service.unanswered += self.service._stopping and self in self.service.metrics.running
+        self.service.metrics.running.discard(self)
+
     def on_finish(self) -> None:
+        self.service.metrics.running.discard(self)
         path = self.request.path if self.allowed else "unknown"
         self.service.metrics.requests.labels(path, str(self.get_status())).inc()
         self.service.metrics.seconds.labels(path).observe(self.request.request_time())
@@ -357,27 +387,20 @@ class _Predict(_Handler):
     allowed = "POST"
 
     async def reply(self) -> None:
-        metrics = self.service.metrics
-        metrics.running += 1
-        try:
-            texts, single = self._texts()
-            scores = list(map(float, await self.service.predict(texts)))
-            names = self.service.label_names
-            answers = [{"label": names[score >= 0.5], "score": score} for score in scores]
-            for score in scores:
-                metrics.scores.observe(score)
-            await self.finish(answers[0] if single else {"predictions": answers})
-        finally:
-            metrics.running -= 1
+        texts, single = self._texts()
+        scores = list(map(float, await self.service.predict(texts)))
+        names = self.service.label_names
+        answers = [{"label": names[score >= 0.5], "score": score} for score in scores]
+        for score in scores:
+            self.service.metrics.scores.observe(score)
+        await self.finish(answers[0] if single else {"predictions": answers})
 
     def _texts(self) -> tuple[list[str], bool]:
         """Returns the request's texts, and whether it was one without a list."""
         limits = self.service.limits
         if self._received > limits.body_bytes:
-            raise RefusalError(
-                413,
-                f"The body has {self._received:,} bytes; {limits.body_bytes:,} are allowed.",
-            )
+            allowed = f"{limits.body_bytes:,} are allowed"
+            raise RefusalError(413, f"The body has {self._received:,} bytes; {allowed}.")
         try:
             body = json.loads(bytes(self._body))
         except (ValueError, RecursionError) as error:
@@ -407,6 +430,7 @@ class _Health(_Handler):
 
     async def reply(self) -> None:
         service = self.service
+        await service.check()
         self.finish({"status": "ok", "labels": service.label_names, "limits": vars(service.limits)})
 
 

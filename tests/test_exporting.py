@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -103,6 +108,7 @@ print(companion.OnnxClassifier({str(folder)!r}).predict_proba(["good tea"]).shap
         ("model.onnx", lambda content: b"\x80\x04.", "damaged or was exchanged"),
         ("config.json", lambda content: content[:-9], "holds no usable export"),
         ("config.json", lambda content: b"[]", "holds no usable export"),
+        ("config.json", lambda content: b"[" * 100_000, "holds no usable export"),
         ("config.json", lambda content: content.replace(b"onnx-1", b"onnx-9"), "format"),
     ],
 )
@@ -154,19 +160,59 @@ def test_a_lambda_layer_is_refused_and_does_nothing(tmp_path):
     assert not trace.exists()
 
 
-def test_a_file_that_asks_for_other_modules_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (lambda config: config.replace(b'"keras.layers"', b'"os.path"'), r"module 'os\.path'"),
+        (lambda config: b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
+        (lambda config: b"{", "Expecting property name"),
+    ],
+)
+def test_a_configuration_that_misleads_is_refused(tmp_path, config, reason):
     from companion import load_model
 
     trained(architecture="bag").model.save(tmp_path / "good.keras")
     with zipfile.ZipFile(tmp_path / "good.keras") as good:
         parts = {name: good.read(name) for name in good.namelist()}
-    parts["config.json"] = parts["config.json"].replace(b'"keras.layers"', b'"os.path"')
-    assert json.loads(parts["config.json"])
+    parts["config.json"] = config(parts["config.json"])
     with zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
         for name, content in parts.items():
             bad.writestr(name, content)
-    with pytest.raises(ValueError, match=r"from the module 'os\.path'"):
+    with pytest.raises(ValueError, match=reason):
         load_model(tmp_path / "bad.keras")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM to catch")
+def test_a_busy_service_that_is_told_to_end_answers_first(folder):
+    code = """
+import sys, time
+from companion import OnnxClassifier, cli
+quick = OnnxClassifier.predict_proba
+def slow(self, texts):
+    if "wait" in texts:
+        print("busy", flush=True)
+        time.sleep(1)
+    return quick(self, texts)
+OnnxClassifier.predict_proba = slow
+sys.exit(cli.main(["serve", sys.argv[1], "--port", "0"]))
+"""
+    command = [sys.executable, "-c", code, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    late = threading.Timer(120, process.kill)
+    late.start()
+    try:
+        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(urlopen, f"{url}/predict", b'{"text": "wait"}') for _ in range(8)]
+            assert process.stdout.readline() == "busy\n"
+            process.send_signal(signal.SIGTERM)
+            assert [one.result(30).status for one in asked] == [200] * 8
+        out, errors = process.communicate(timeout=30)
+    finally:
+        late.cancel()
+        process.kill()
+    assert (process.returncode, errors) == (0, "")
+    assert "Ended: no request is left unanswered." in out
 
 
 @pytest.mark.parametrize(

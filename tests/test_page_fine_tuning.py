@@ -92,7 +92,7 @@ class TestExplorer:
     @pytest.mark.parametrize(
         "wrong",
         [
-            *({"way": value} for value in ("", None, 3, "adapters")),
+            *({"way": value} for value in ("", None, 3, "lora")),
             *({"num_labels": value} for value in (0, -20, 21, 1e9, float("nan"), "20", None)),
             *(
                 {name: value}
@@ -102,7 +102,7 @@ class TestExplorer:
         ],
     )
     def test_it_says_what_it_needs(self, page: dict[str, Any], wrong: dict[str, Any]) -> None:
-        start = {"way": "lora", "num_labels": 100, "label_usd": 1, "mistake_usd": 1}
+        start = {"way": "LoRA", "num_labels": 100, "label_usd": 1, "mistake_usd": 1}
         with pytest.raises(ValueError, match=r"must (be|lie)"):
             page["adapted_for"](**(start | wrong))
 
@@ -111,9 +111,16 @@ class TestExplorer:
     def test_labels_cost_their_number_times_their_price(
         self, page: dict[str, Any], usd: float, count: int
     ) -> None:
-        readouts = page["adapted_for"]("tfidf", count, usd, 0)["readouts"]
+        readouts = page["adapted_for"]("word counts", count, usd, 0)["readouts"]
         assert readouts["Labels"] == f"{count * usd:,.0f} USD"
         assert readouts["Mistakes in 10,000 messages"] == "0 USD"
+
+    @pytest.mark.parametrize("way", ["word counts", "LoRA"])
+    def test_a_ring_marks_the_chosen_number_of_labels(self, page: dict[str, Any], way: str) -> None:
+        rows = page["adapted_for"](way, 500, 1, 1)["rows"]
+        ringed = [row for row in rows if row["chosen"] is not None]
+        assert [(row["way"], row["labels"]) for row in ringed] == [(way, 500)]
+        assert ringed[0]["chosen"] == ringed[0]["mean"]
 
 
 @given(m=st.integers(1, 9), n=st.integers(1, 9), r=st.integers(1, 4), seed=st.integers(0, 99))

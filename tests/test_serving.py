@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -178,6 +179,11 @@ def test_requests_that_wait_share_a_batch():
     assert model.batches == [1, 20]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+def test_a_body_is_read_as_json_whatever_its_type_says(service, kind):
+    assert ask(service, body=b'{"text": "Fine."}', headers={"Content-Type": kind})[0] == 200
+
+
 def test_health_and_metrics_say_what_is_and_what_was():
     with Service(Counting(), label_names=LABELS, texts=2) as service:
         assert send(service, {"texts": ["a", "b"]})[0] == 200
@@ -217,6 +223,67 @@ def test_a_classifier_that_fails_gives_no_traceback_and_the_service_lives(caplog
         assert "secret" not in json.dumps(answer)
         assert send(service, {"text": "good"})[0] == 200
     assert "secret path" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1.5])
+def test_what_is_no_probability_is_refused_and_spoils_no_other_answer(wrong):
+    class Wrong(Counting):
+        def predict_proba(self, texts):
+            return np.array([wrong if text == "bad" else 0.5 for text in texts])
+
+    with Service(Wrong()) as service:
+        status, answer = send(service, {"texts": ["good", "bad"]})
+        assert status == answer["status"] == 500
+        assert f"texts[1] is {wrong}, no probability" in answer["error"]
+        assert send(service, {"text": "good"}) == (200, {"label": "1", "score": 0.5})
+
+
+def test_health_asks_the_model_and_spares_it_for_some_seconds():
+    class Ill(Counting):
+        ill = False
+
+        def predict_proba(self, texts):
+            return np.full(len(texts), np.nan) if self.ill else super().predict_proba(texts)
+
+    model = Ill()
+    with Service(model) as service:
+        assert [ask(service, "GET", "/health")[0] for _ in range(3)] == [200] * 3
+        assert model.batches == [1]
+        model.ill, service._answered_at = True, -np.inf
+        status, answer, _ = ask(service, "GET", "/health")
+        assert (status, answer["status"]) == (500, 500)
+        assert "no probability" in answer["error"]
+
+
+def half_sent(service):
+    host, port = service.url.removeprefix("http://").split(":")
+    half = socket.create_connection((host, int(port)), timeout=10)
+    half.sendall(b'POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n\r\n{"text"')
+    while not service.metrics.running:
+        time.sleep(0.01)
+    return half
+
+
+def test_a_request_that_arrives_while_stopping_is_answered():
+    service = Service(Counting())
+    service.start()
+    with half_sent(service) as half, ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(service.stop)
+        while not service._stopping:
+            time.sleep(0.01)
+        half.sendall(b': "Fine."}')
+        assert half.recv(100).startswith(b"HTTP/1.1 200")
+        stopping.result(30)
+    assert service.unanswered == 0
+
+
+def test_a_request_that_never_arrives_whole_is_counted_and_delays_no_stop_for_long():
+    service = Service(Counting(), seconds=0.5)
+    service.start()
+    with half_sent(service) as half:
+        service.stop()
+        assert half.recv(100) == b""
+    assert service.unanswered == 1
 
 
 def test_stopping_finishes_what_runs_and_frees_the_port():
