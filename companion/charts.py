@@ -35,7 +35,7 @@ _PAPER: dict[str, Any] = {
     "background": "white",
     "padding": 12,
     "axis": {**_WORDS, "gridColor": LINES, "domainColor": MUTED, "tickColor": MUTED},
-    "legend": _WORDS,
+    "legend": {**_WORDS, "symbolOpacity": 1},  # even where the chart's own marks are faint
     "text": {"color": INK},
     "rule": {"color": MUTED},
 }

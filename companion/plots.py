@@ -124,6 +124,8 @@ def figure(width: float = 7, height: float = 4, ncols: int = 1) -> tuple[Any, An
 def label_lines(axes: Any) -> None:
     """Writes each line's label at its right end, in its colour, without overlaps.
 
+    Labels that would overlap are moved apart, as little as can be, around their lines' ends.
+
     Args:
         axes: `matplotlib.axes.Axes` with labelled lines. Call this last, when their limits are set.
 
@@ -145,19 +147,31 @@ def label_lines(axes: Any) -> None:
     axes.get_ylim()  # brings the limits, and with them the transformation, up to date
     points_per_pixel = 72 / axes.figure.dpi
     heights = [float(axes.transData.transform(end)[1]) * points_per_pixel for _, end in ends]
-    lowest = -np.inf
-    for i in np.argsort(heights, kind="stable"):
-        lowest = max(heights[i], lowest + 13)  # points: the height of one text
+    order = np.argsort(heights, kind="stable")
+    floor = float(axes.bbox.y0) * points_per_pixel  # below it are the axis' own numbers
+    places = _spread_out([heights[i] for i in order], 13, floor)  # 13 points: one text's height
+    for i, place in zip(order, places, strict=True):
         line, end = ends[i]
         axes.annotate(
             line.get_label(),
             end,
-            xytext=(7, lowest - heights[i]),
+            xytext=(7, place - heights[i]),
             textcoords="offset points",
             color=[0.8 * part for part in to_rgb(line.get_color())],  # darker, to be read as text
             va="center",
             annotation_clip=False,
         )
+
+
+def _spread_out(heights: list[float], gap: float, floor: float) -> list[float]:
+    """Returns the places nearest to rising heights, a gap apart and not below the floor."""
+    groups: list[list[float]] = []  # the labels that touch, each by where the lowest would stand
+    for i, height in enumerate(heights):
+        groups.append([height - gap * i])
+        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    lowest = [max(float(np.mean(group)), floor) for group in groups for _ in group]
+    return [place + gap * i for i, place in enumerate(lowest)]
 
 
 def plot_learning_curve(history: Any, metric: str = "accuracy") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,22 +15,34 @@ __all__ = ["AxisWords", "named", "number", "one_line", "sample", "spread"]
 
 LIST_ALL = 12  # items; a longer list is sampled
 SAMPLE = 8
+_FORMULA = re.compile(r"(?<!\\)\$(.+?)(?<!\\)\$")
+_SIGNS = {"cdot": "·", "sqrt": "√", "times": "×", "pm": "±"}
 
 
 def one_line(text: object) -> str:
-    """Puts a text on one line.
+    r"""Puts a text on one line, its formulas as one would read them.
 
     Args:
-        text: object with a text form.
+        text: object with a text form, in which Matplotlib reads what stands between dollar signs as
+            TeX.
 
     Returns:
         A str.
 
     Example:
-        >>> one_line("Value  per year ")
-        'Value per year'
+        >>> one_line(r"Variance of  $q \cdot k$ ")
+        'Variance of q·k'
     """
-    return " ".join(str(text).split())
+    read = _FORMULA.sub(lambda found: _read_formula(found[1]), str(text))
+    return " ".join(read.replace("\\$", "$").split())
+
+
+def _read_formula(tex: str) -> str:
+    """Drops what only places and shapes the letters of a formula."""
+    tex = re.sub(r"\\(?:math[a-z]+|text|[,;!])", "", tex)
+    tex = re.sub(r"\\ ", " ", tex)
+    tex = re.sub(r" ?\\([a-zA-Z]+) ?", lambda found: _SIGNS.get(found[1], f" {found[1]} "), tex)
+    return re.sub(r"[_{}\\]", "", tex)
 
 
 def number(value: float, digits: int) -> str:

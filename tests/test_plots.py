@@ -320,6 +320,37 @@ def test_labels_at_line_ends_do_not_overlap() -> None:
     assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
 
 
+@pytest.mark.parametrize("end", [0.05, 0.5])
+def test_labels_moved_apart_stay_around_their_lines_and_above_the_axis(end: float) -> None:
+    fig, axes = figure()
+    axes.set_ylim(0, 1)
+    for i in range(3):
+        axes.plot([0, 1], [0, end], label=f"run {i}")
+    label_lines(axes)
+    fig.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    axis, line = axes.transData.transform([(1, 0), (1, end)])[:, 1]
+    middle = (boxes[0].y0 + boxes[-1].y1) / 2
+    assert math.isclose(middle, line, abs_tol=3) == (end == 0.5)
+    assert boxes[0].y0 > axis - boxes[0].height
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (r"$x_1\ x_2$", "x1 x2"),
+        (r"Variance of $q \cdot k$", "Variance of q·k"),
+        (r"divided by $\sqrt{d}$", "divided by √d"),
+        (r"$\mathdefault{10^{-3}}$", "10^-3"),
+        (r"$2\lambda$", "2 lambda"),
+        (r"from \$5 to \$6", "from $5 to $6"),
+        ("Value ($)", "Value ($)"),
+    ],
+)
+def test_a_formula_is_told_without_its_tex(label: str, words: str) -> None:
+    assert f"Horizontal axis: {words}." in drawn(xlabel=label)
+
+
 def test_a_learning_curve_marks_the_best_epoch() -> None:
     metrics = {"loss": [0.9, 0.5, 0.3], "val_loss": [0.8, 0.6, 0.7]}
     history = SimpleNamespace(metrics=metrics, best_epoch=2)

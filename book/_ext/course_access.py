@@ -13,6 +13,10 @@ from sphinx.application import Sphinx
 from sphinx.locale import _
 
 DESCRIPTION_LENGTH = 160
+# The theme's, for a search while one types, which the book does not use.
+SEARCH_SCRIPTS = re.compile(
+    r'\s*<script src="[^"]*\b(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
+)
 
 
 def repair_context(
@@ -63,6 +67,8 @@ def repair_files(app: Sphinx, error: Exception | None) -> None:
         text = page.read_text(encoding="utf-8")
         for found, replacement in repairs.items():
             text = re.sub(found, replacement, text)
+        if page.name != "search.html":
+            text = SEARCH_SCRIPTS.sub("", text)
         page.write_text(text, encoding="utf-8")
 
 

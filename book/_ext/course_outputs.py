@@ -2,6 +2,7 @@
 
 * A picture gets the text computed from its data (the bundle's ``text/plain``) as its alternative.
 * An explorer's picture goes into its figure, where a reader without JavaScript finds it.
+* A printed line that is longer than a table's row is prose, such as a card's, and is wrapped.
 * The markers behind prose numbers (``<!--= expression -->``) are for the tests and are left out.
 """
 
@@ -16,6 +17,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 MARKER = re.compile(r"\s*<!--=.*?-->\s*", re.DOTALL)
+LONGEST_ROW = 120  # of a printed table; wrapping would undo its columns
 PICTURE_SLOT = '<div class="explorer-static">'
 
 
@@ -54,6 +56,18 @@ class DescribePictures(SphinxPostTransform):
                 ]
 
 
+class WrapLongLines(SphinxPostTransform):
+    """Mark the printed outputs that hold prose, which scrolling sideways would make unreadable."""
+
+    default_priority = 5
+
+    def run(self, **kwargs: Any) -> None:
+        for block in self.document.findall(nodes.literal_block):
+            lines = block.astext().splitlines()
+            if "output" in block["classes"] and max(map(len, lines), default=0) > LONGEST_ROW:
+                block["classes"].append("long-lines")
+
+
 def _is_bundle(node: nodes.Node) -> bool:
     return isinstance(node, nodes.container) and node.get("nb_element") == "mime_bundle"
 
@@ -61,4 +75,5 @@ def _is_bundle(node: nodes.Node) -> bool:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(DropMarkers)
     app.add_post_transform(DescribePictures)
+    app.add_post_transform(WrapLongLines)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

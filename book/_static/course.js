@@ -1,16 +1,29 @@
 "use strict";
 
-// Repairs on every page. A formula wider than its column scrolls; a key can scroll only what takes
-// the focus.
-const markWideFormulas = () => {
-  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
+// Repairs on every page. A formula or, on a phone, a figure wider than its column scrolls; a key can
+// scroll only what takes the focus.
+const WIDE = 'mjx-container[display="true"], div.cell_output:has(> img)';
+const markWide = () => {
+  for (const part of document.querySelectorAll(WIDE)) {
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+    else part.removeAttribute("tabindex");
   }
 };
 addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
-  new ResizeObserver(markWideFormulas).observe(document.querySelector("main") ?? document.body);
+  new ResizeObserver(markWide).observe(document.querySelector("main") ?? document.body);
+});
+
+// On paper there is no dark theme.
+const root = document.documentElement;
+let themeOnScreen;
+addEventListener("beforeprint", () => {
+  themeOnScreen ??= root.dataset.theme;
+  root.dataset.theme = "light";
+});
+addEventListener("afterprint", () => {
+  root.dataset.theme = themeOnScreen;
+  themeOnScreen = undefined;
 });
 
 // Browsers let no page opened from a disk read its neighbours, so the search

@@ -51,6 +51,11 @@
     };
   };
 
+  // A legend above the chart is not cut off at its right, and its marks are as strong as its words
+  // even where the chart's own are faint. A chart's own settings come before these.
+  const legendAbove = (width) =>
+    ({ orient: "top", columns: Math.max(1, Math.floor(width / 150)), symbolOpacity: 1 });
+
   const mergeInto = (target, extra) => {
     for (const [key, value] of Object.entries(extra)) {
       const both = value && target[key] && typeof value === "object" && typeof target[key] === "object";
@@ -79,6 +84,8 @@
       this.canvas = make("div", { "aria-hidden": "true" });
       this.chart.append(this.canvas);
       this.chart.hidden = true;
+      const { width } = this.data.chart; // less than usual where the picture's shape says something
+      if (width < 560) this.chart.style.maxWidth = `${width}px`;
       this.still.after(this.chart);
       this.inputs = this.data.controls.map((control) => this.addControl(control));
       this.drawn = Promise.resolve();
@@ -134,7 +141,10 @@
     draw() {
       return this.queue(async () => {
         this.chart.hidden = false; // its width is measured
-        const spec = mergeInto(wrapTitles(this.data.chart, this.chart.clientWidth), {
+        const width = this.chart.clientWidth;
+        const spec = { config: { legend: legendAbove(width) } };
+        mergeInto(spec, wrapTitles(this.data.chart, width));
+        mergeInto(spec, {
           width: "container",
           autosize: { type: "fit-x", contains: "padding" },
           background: "transparent",
@@ -186,7 +196,22 @@
     if (radio.checked) repeatPrediction(radio); // kept by the browser over a reload
     radio.addEventListener("change", () => repeatPrediction(radio));
   });
-  document.querySelectorAll("figure.explorer").forEach(startExplorer);
+
+  // The charts' library is heavier than the page: it is loaded when an explorer comes near the
+  // view, or at the first key, because keys reach only controls that are there.
+  const near = window.IntersectionObserver && new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) if (isIntersecting) startOnce(target);
+  }, { rootMargin: "100% 0px" });
+  const startOnce = (figure) => {
+    near?.unobserve(figure);
+    if (waiting.delete(figure)) startExplorer(figure);
+  };
+  const waiting = new Set(document.querySelectorAll("figure.explorer"));
+  const startAll = () => [...waiting].forEach(startOnce);
+  if (near) waiting.forEach((figure) => near.observe(figure));
+  else startAll();
+  addEventListener("keydown", startAll, { once: true });
+
   new MutationObserver(() => explorers.forEach((explorer) => explorer.draw()))
     .observe(document.documentElement, { attributeFilter: ["data-theme"] });
 })();

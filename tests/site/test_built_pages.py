@@ -58,6 +58,21 @@ def test_only_pages_with_formulas_load_mathjax(site: Site) -> None:
         assert ("mathjax/" in text) == ('class="math' in text), page.name
 
 
+def test_only_the_search_loads_its_index(site: Site) -> None:
+    for page in checks.pages(site.folder):
+        assert ("searchindex.js" in page.read_text("utf-8")) == (page.name == "search.html")
+
+
+@pytest.mark.parametrize("notebook", notebooks(ROOT), ids=lambda notebook: notebook.key)
+def test_printed_prose_is_wrapped_and_printed_tables_are_not(
+    notebook: Notebook, site: Site
+) -> None:
+    page = checks.read(site.folder / "book" / f"{notebook.key}.html")
+    for output in page.select("div.output.stream"):
+        longest = max(map(len, output.get_text().splitlines()))
+        assert ("long-lines" in output["class"]) == (longest > 120)
+
+
 def test_every_page_describes_itself_to_search_engines(site: Site) -> None:
     descriptions = {
         page: checks.read(page).find("meta", attrs={"name": "description"})["content"]

@@ -216,6 +216,30 @@ def test_without_scripts_the_picture_and_its_readouts_stay(
     context.close()
 
 
+def test_the_charts_library_is_loaded_when_an_explorer_comes_near(
+    explorer: Explorer, browser: Browser, address: str
+) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}{explorer.page}.html")
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in asked if "vega" in url]
+    find(page, explorer).scroll_into_view_if_needed()
+    find(page, explorer).locator("svg").first.wait_for()
+    page.close()
+
+
+def test_a_browser_that_cannot_watch_the_view_starts_the_explorers_at_once(
+    explorer: Explorer, browser: Browser, address: str
+) -> None:
+    page = browser.new_page()
+    page.add_init_script("delete window.IntersectionObserver")
+    page.goto(f"{address}{explorer.page}.html")
+    find(page, explorer).locator("svg").first.wait_for()
+    page.close()
+
+
 def test_without_the_charts_library_the_picture_and_its_readouts_stay(
     explorer: Explorer, browser: Browser, address: str
 ) -> None:
@@ -223,5 +247,6 @@ def test_without_the_charts_library_the_picture_and_its_readouts_stay(
     page.route("**/vendor/vega.js", lambda route: route.abort())
     with page.expect_console_message(lambda message: "stays a picture" in message.text):
         page.goto(f"{address}{explorer.page}.html")
+        page.keyboard.press("Shift")
     assert_stays_a_picture(find(page, explorer), explorer)
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.site, pytest.mark.slow]
 
 PAGES = [*toc_entries(ROOT), "search", "genindex"]
+OPENINGS = [entry for entry in toc_entries(ROOT) if re.search(r"/\d\d_\w+/index$", entry)]
 LESSONS = [f"book/{notebook.key}" for notebook in notebooks(ROOT)]
 VIEWS = [("light", 1280), ("dark", 390)]  # colours and layout do not depend on each other
 
@@ -117,12 +119,35 @@ def test_a_page_without_scripts_has_its_colours(browser: Browser, address: str) 
     context.close()
 
 
+def test_paper_is_light_whatever_the_screen_is(browser: Browser, address: str) -> None:
+    page = open_page(browser, address, "book/index", Visit(), color_scheme="dark")
+    theme = "document.documentElement.dataset.theme"
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.onPaper = {theme} }})")
+    page.pdf()
+    assert page.evaluate(f"[window.onPaper, {theme}]") == ["light", "dark"]
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", OPENINGS)
+def test_the_opening_of_a_chapter_is_one_screen(name: str, browser: Browser, address: str) -> None:
+    page = open_page(browser, address, name, Visit(), viewport={"width": 1280, "height": 800})
+    last = page.locator("article.bd-article :is(p, table)").last
+    assert last.evaluate("part => part.getBoundingClientRect().bottom") <= 800
+    page.context.close()
+
+
 @pytest.fixture(scope="module", params=LESSONS)
 def lesson(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     """A page of the course, opened once for the tests that answer its questions."""
     page = open_page(browser, address, request.param, Visit())
     yield page
     page.context.close()
+
+
+def test_no_line_of_code_is_cut_on_a_small_desk(lesson: Page) -> None:
+    cut = """codes => codes.filter((code) => code.scrollWidth > code.clientWidth + 1)
+        .map((code) => code.textContent)"""
+    assert lesson.locator("div.cell_input pre:visible").evaluate_all(cut) == []
 
 
 def test_a_quiz_answers_by_keyboard_and_in_words(lesson: Page) -> None:

@@ -58,6 +58,7 @@ def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: A
         lambda message: message.type == "error" and visit.errors.append(message.text),
     )
     page.goto(f"{base}{name}.html", wait_until="load")
+    page.keyboard.press("Shift")  # the first key starts the explorers that are far from the view
     page.wait_for_function(
         "[...document.querySelectorAll('figure.explorer')].every(f => 'ready' in f.dataset)"
     )
