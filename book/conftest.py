@@ -1,7 +1,8 @@
-"""Checks the numbers in a notebook's prose in the same kernel, when nbval runs the notebook.
+"""Checks a notebook's prose numbers and pictures in the same run, when nbval runs the notebook.
 
-``pytest --nbval --nbval-current-env book`` collects nbval's own cells and one item more for each
-notebook, "prose numbers". A summary tells each notebook's time and the share of outputs compared.
+``pytest --nbval --nbval-current-env book`` collects nbval's own cells and two items more for each
+notebook, "pictures" and "prose numbers". A summary tells each notebook's time and the share of
+outputs compared.
 """
 
 from __future__ import annotations
@@ -19,30 +20,64 @@ from nbval.plugin import IPyNbFile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the house's rules are no installed package
 
-from tests.house import prose  # noqa: E402
+from tests.house import pictures, prose  # noqa: E402
 from tests.house.notebooks import Notebook, compared  # noqa: E402
 
 ANSWER_TIMEOUT_SECONDS = 60
 
 
 class CheckedNotebook(IPyNbFile):  # type: ignore[misc]
-    """nbval's notebook, and after its last cell the numbers in its prose."""
+    """nbval's notebook, and after its last cell its pictures and the numbers in its prose."""
 
     started = 0.0
+    cells: tuple[Any, ...] = ()
 
     def setup(self) -> None:
         self.started = time.perf_counter()
         super().setup()
 
     def collect(self) -> Iterator[pytest.Item]:
-        yield from super().collect()
+        self.cells = tuple(super().collect())
+        yield from self.cells
+        yield Pictures.from_parent(self, name="pictures")
         yield ProseNumbers.from_parent(self, name="prose numbers")
 
 
-class ProseNumbers(pytest.Item):
-    """Computes every bound number of the notebook and compares it with what the prose says."""
+class Check(pytest.Item):
+    """What is checked of a notebook once its cells have run."""
 
     parent: CheckedNotebook
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, CheckError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"{self.path.name}::{self.name}"
+
+
+class Pictures(Check):
+    """Compares every picture that the run has shown with the stored one."""
+
+    def runtest(self) -> None:
+        lines = [
+            f"cell {item.cell.id}: {line}"
+            for item in self.parent.cells
+            if item.test_outputs is not None
+            for line in pictures.differences(
+                item.cell.source,
+                item.cell.outputs,
+                item.test_outputs,
+                compare=item.options["check"],
+            )
+        ]
+        if lines:
+            raise CheckError("\n".join([*lines, "If the new pictures are right: make numbers"]))
+
+
+class ProseNumbers(Check):
+    """Computes every bound number of the notebook and compares it with what the prose says."""
 
     def runtest(self) -> None:
         notebook = Notebook(self.path, ROOT)
@@ -59,12 +94,12 @@ class ProseNumbers(pytest.Item):
             for line in prose.differences(bounds, values, errors)
         ]
         if lines:
-            raise ProseError("\n".join([*lines, "If the new numbers are right: make numbers"]))
+            raise CheckError("\n".join([*lines, "If the new numbers are right: make numbers"]))
 
     def _ask(self, expressions: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         kernel = self.parent.kernel
         if kernel is None or not kernel.is_alive() or self.parent.timed_out:
-            raise ProseError("the kernel is gone: a cell before crashed it or ran out of time")
+            raise CheckError("the kernel is gone: a cell before crashed it or ran out of time")
         asked = kernel.kc.execute("", store_history=False, user_expressions=expressions)
         try:
             while True:
@@ -72,19 +107,11 @@ class ProseNumbers(pytest.Item):
                 if reply["parent_header"].get("msg_id") == asked:
                     return prose.read_reply(reply["content"])
         except Empty as error:
-            raise ProseError(f"no answer in {ANSWER_TIMEOUT_SECONDS} seconds") from error
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, ProseError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo)
-
-    def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, f"{self.path.name}::prose numbers"
+            raise CheckError(f"no answer in {ANSWER_TIMEOUT_SECONDS} seconds") from error
 
 
-class ProseError(Exception):
-    """What the prose says is not what the notebook computes."""
+class CheckError(Exception):
+    """What the prose says or a picture shows is not what the notebook computes."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,9 @@ def test_a_format_applies_to_all_three_numbers(
     [
         (lambda: accuracy_interval([1, 0], [1]), "labels has 2 values and predictions 1"),
         (lambda: accuracy_interval([1, 0], [0.7, 0.2]), "Turn probabilities into decisions"),
+        (lambda: accuracy_interval(["0", "1"], [0, 1]), "labels must hold only 0 and 1, as num"),
+        (lambda: accuracy_interval([0, 1], [None, 1]), "predictions must hold only 0 and 1"),
+        (lambda: calibration(["0"], [0.5]), "labels must hold only 0 and 1"),
         (lambda: accuracy_interval([1], [1], level=95), "between 0 and 1, for example 0.95"),
         (lambda: difference_interval([1], [1], [1, 0]), "predictions_b 2"),
         (lambda: bootstrap_interval(np.mean), "same number of rows"),
@@ -172,3 +176,20 @@ def test_a_format_applies_to_all_three_numbers(
 def test_impossible_arguments_are_named(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_without_scipy_an_interval_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.delitem(sys.modules, "scipy.stats", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"package 'scipy'.*pip install '\.\[train\]'"):
+        accuracy_interval([1], [1])
+
+
+def test_the_difference_is_the_bootstrap_of_the_gains_with_the_settings_given() -> None:
+    labels, a, b = np.random.default_rng(0).integers(0, 2, (3, 80))
+    gains = (b == labels).astype(int) - (a == labels)
+    for seed in (0, 1):
+        options = {"level": 0.8, "num_resamples": 40, "seed": seed}
+        expected = bootstrap_interval(np.mean, gains, **options)
+        assert difference_interval(labels, a, b, **options) == expected
+    assert expected != difference_interval(labels, a, b, level=0.8, num_resamples=40, seed=0)

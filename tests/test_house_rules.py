@@ -86,11 +86,17 @@ FAULTS = [
     (page.no_helpers_of_other_pages, also("run", "%run page.ipynb"), "another file"),
     (page.sections_end_with_checks, drop("count-check"), "0 asserts"),
     (page.sections_end_with_checks, also("six", "assert True\n" * 6), "6 asserts"),
+    (page.asserts_check_a_result, also("true", "assert True"), "'assert True' holds"),
+    (page.asserts_check_a_result, also("or", "assert len(reviews) or 1"), "or 1' holds"),
+    (page.asserts_check_a_result, also("same", "assert reviews == reviews"), "holds in any"),
+    (page.asserts_check_a_result, also("none", "assert len('a') == 1"), "holds in any"),
     (page.lesson_parts_are_there, drop("exercise-two"), "2 calls of Exercise"),
     (page.lesson_parts_are_there, drop("quiz-count"), "0 calls of quiz"),
     (page.lesson_parts_are_there, drop("guess"), "0 calls of predict"),
     (page.predictions_meet_their_outcomes, drop("answer"), "no outcome(…) after"),
     (page.predictions_meet_their_outcomes, drop("guess"), "no predict(…) before"),
+    (page.questions_hide_their_code, setting("quiz-count", metadata={}), "'hide-input'"),
+    (page.questions_hide_their_code, setting("exercise-two", metadata={}), "'hide-cell'"),
     (page.lesson_names_are_unique, also("again", 'quiz("one", "?", [])'), "'one' is taken"),
     (page.lesson_names_are_unique, also("nameless", "quiz(name, q, o)"), "as a text"),
     (page.page_ends_with_takeaway_and_references, source("take-away", "- Cite.", ""), "found 2"),
@@ -114,6 +120,16 @@ FAULTS = [
         "use the tag",
     ),
     (out.ignoring_has_a_reason, source("reviews", "print", "# NBVAL_SKIP\nprint"), "comments"),
+    (
+        out.ignoring_has_a_reason,
+        setting(
+            "reviews",
+            metadata={"tags": ["nbval-ignore-output"], "companion": {"reason": "slow"}},
+        ),
+        "print what every machine",
+    ),
+    (out.figures_are_stored, setting("draw", outputs=[]), "stores 0 pictures"),
+    (out.figures_are_stored, lambda nb: cell(nb, "draw").outputs[0].data.pop("image/png"), "0 pi"),
     (
         out.outputs_are_compared,
         setting("reviews", metadata={"tags": ["nbval-ignore-output"]}),
@@ -168,12 +184,19 @@ FAULTS = [
     (book.cell_names_are_stable, setting("reviews", id="cell-3"), "readable id"),
     (book.cell_names_are_stable, lambda nb: nb.update(nbformat_minor=4), "save it as 4.5"),
     (book.tags_are_known, setting("reviews", metadata={"tags": ["hide_input"]}), "hide_input"),
+    (book.tags_are_known, setting("reviews", metadata={"tags": ["remove-cell"]}), "remove-cell"),
+    (
+        book.tags_are_known,
+        setting("reviews", metadata={"mystnb": {"remove_code_outputs": True}}),
+        "remove_code_outputs",
+    ),
+    (book.tags_are_known, setting("reviews", metadata={"render": {}}), "unknown metadata"),
     (book.citations_exist, source("known", "maas2011", "maas2012"), "maas2012"),
     (book.facts_are_known_and_cited, source("fact", "imdb", "imbd"), "not in companion/facts.yml"),
     (book.facts_are_known_and_cited, source("known", "{cite}", "{ref}"), "must say {cite}"),
     (book.nothing_is_left_to_do, source("known", "Others", "TO" + "DO"), "is left in"),
     (book.no_machine_paths, source("reviews", '"a"', '"/ho' + 'me/ada/a"'), "path of one machine"),
-    (book.numbers_are_bound, source("count", "There", "Of 12 there"), "'12' is neither"),
+    (book.numbers_are_bound, source("count", "There", "Of 12 there"), "'12' is not bound"),
     (book.numbers_are_bound, source("count", "There are 4", "There are"), "no number directly"),
     (book.quotes_equal_their_notebooks, source("count", "4", "5"), "says '4'"),
     (book.quotes_equal_their_notebooks, source("count", "(reviews)", "( reviews)"), "binds no"),
@@ -192,6 +215,7 @@ def test_a_fault_is_found(rule: Any, fault: Any, message: str, tmp_path: Path) -
 def test_every_rule_has_a_fault_that_it_finds() -> None:
     proved = {rule for rule, _, _ in FAULTS}
     proved |= {book.every_page_is_in_the_toc, book.every_line_of_the_source_has_its_page}
+    proved |= {book.facts_are_as_old_as_their_sources}
     assert set(RULES) == proved
 
 
@@ -206,6 +230,11 @@ def test_a_violation_tells_the_file_and_the_cell(tmp_path: Path) -> None:
         ("book/stray.md", "# Stray\n", "book/stray.md: not in _toc.yml"),
         ("_toc.yml", "root: book/index\nchapters: [{file: book/gone}]", "book/gone has no page"),
         ("_toc.yml", "root: book/index\nchapters: [{file: book/index}]", "listed 2 times"),
+        (
+            "_toc.yml",
+            "root: book/index\nchapters: [{file: book/a/summary}, {file: book/a/page}]",
+            "a summary closes its chapter",
+        ),
     ],
 )
 def test_a_page_outside_the_toc_is_found(
@@ -232,6 +261,26 @@ def test_a_line_of_the_source_without_its_page_is_found(
     index.write_text(index.read_text("utf-8").replace(old, new), encoding="utf-8")
     found = list(book.every_line_of_the_source_has_its_page(tmp_path))
     assert any(message in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("date", "entry", "fits"),
+    [
+        ("2011-06", "year = {2011}", True),
+        ("2010-06", "year = {2011}", False),
+        ("2012", "year = {2011}", False),
+        ("2010", "year = {2011}, eprint = {1012.34567}", True),
+        ("2009", "year = {2011}, eprint = {1012.34567}", False),
+    ],
+)
+def test_a_fact_is_as_old_as_its_source_or_the_preprint(
+    date: str, entry: str, fits: bool, tmp_path: Path
+) -> None:
+    build_sample(tmp_path)
+    fact = f"imdb:\n  value: 0.87\n  source: maas2011\n  date: {date}\n"
+    (tmp_path / "companion/facts.yml").write_text(fact)
+    (tmp_path / "book/references.bib").write_text(f"@article{{maas2011,\n  {entry}\n}}\n")
+    assert (list(book.facts_are_as_old_as_their_sources(tmp_path)) == []) is fits
 
 
 def test_an_export_equal_to_the_stored_picture_passes(tmp_path: Path) -> None:

@@ -100,3 +100,37 @@ def test_mixed_precision_keeps_token_ids_apart_and_the_output_exact(build, mixed
 def test_impossible_sizes_are_refused(build, wrong):
     with pytest.raises(ValueError, match="at least"):
         build(**wrong)
+
+
+@pytest.mark.parametrize("key_value_heads", [None, 2, 1])
+def test_a_gpt_has_the_parameters_of_its_parts(key_value_heads):
+    from companion.models import build_gpt
+
+    model = build_gpt(50, 8, 16, num_layers=3, num_heads=4, num_key_value_heads=key_value_heads)
+    attention = 16 * (4 + 2 * (key_value_heads or 4)) * 4 + 16 * 16  # four numbers a head
+    block = attention + 2 * 16 * 64 + 2 * 16  # feed-forward network and norms
+    assert model.count_params() == 50 * 16 + 3 * block + 16
+
+
+def test_rotary_positions_turn_by_powers_of_ten_thousand():
+    from companion.layers import DecoderBlock
+
+    block = DecoderBlock(num_heads=2)
+    block.build((None, 4, 16))
+    rates = 10000.0 ** (-np.arange(4) / 4)  # Su et al., 2021, with eight numbers a head
+    angles = np.asarray(block._angles(3, 5))[0, :, 0]
+    np.testing.assert_allclose(angles, np.outer([5, 6, 7], rates), rtol=1e-5)
+
+
+def test_a_large_gradient_moves_a_gpt_as_one_of_length_one_would():
+    from companion.backend import keras
+    from companion.models import build_gpt_optimizer
+
+    ends = []
+    for first in ([300.0, 400.0], [0.6, 0.8], [0.3, 0.4]):
+        optimizer, weight = build_gpt_optimizer(100, 0.1, 0.1), keras.Variable([1.0, 1.0])
+        for gradient in (first, [0.1, -0.2], [0.1, -0.2]):
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [weight])
+        ends.append(np.asarray(weight))
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-6)
+    assert not np.allclose(ends[1], ends[2], rtol=1e-4)

@@ -55,11 +55,14 @@ __all__ = ["Model"]
 class Model:
     """A model of what :func:`load` gives."""
 
-    def fit(self, x: list[int]) -> None:
+    def fit(self, x: list[int], rate: float = 0.5, *, seed: int = 0) -> None:
         """Fit it.
 
         Args:
             x: numbers.
+            rate: float. Defaults to `0.5`.
+            seed: int. Where the draws
+                start. Defaults to 0.
         """
         from companion import data
 ''',
@@ -112,6 +115,27 @@ FAULTS = [
         '"""Fit',
         'text = """Fit',
         "Model.fit has no",
+    ),
+    (
+        shape.documented_defaults_are_true,
+        "companion/models.py",
+        "to `0.5`",
+        "to `0.6`",
+        "fit: rate defaults to 0.5, its docstring says 0.6",
+    ),
+    (
+        shape.documented_defaults_are_true,
+        "companion/models.py",
+        "seed: int = 0",
+        "seed: int = 1",
+        "seed defaults to 1, its docstring says 0",
+    ),
+    (
+        shape.documented_defaults_are_true,
+        "companion/models.py",
+        "rate: float = 0.5",
+        "rate: float",
+        "rate defaults to none",
     ),
     (shape.budgets_are_kept, "companion/extra.py", "", MANY_LINES, "f has 41 lines"),
     (shape.budgets_are_kept, "companion/extra.py", "", "x = 1\n" * 301, "301 code lines"),

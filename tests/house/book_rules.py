@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from tests.house.notebooks import (
 from tests.house.registry import book_rule, notebook_rule, place
 
 SOURCE_LINES = 47  # the lines of the source document, S1 to S47 on the landing page
-KNOWN_TAGS = NBVAL_TAGS | {"hide-input", "hide-cell", "hide-output", "remove-cell", "check"}
+# No tag takes a cell or an output off the page: what nobody sees proves nothing to anybody.
+KNOWN_TAGS = NBVAL_TAGS | {"hide-input", "hide-cell", "check"}
+KNOWN_METADATA = {"tags": None, "mystnb": {"code_prompt_show"}, "companion": {"reason", "export"}}
 
 
 @notebook_rule
@@ -48,11 +51,26 @@ def tags_are_known(notebook: Notebook) -> Iterator[str]:
     for cell in notebook.nb.cells:
         for tag in sorted(set(cell.metadata.get("tags", [])) - KNOWN_TAGS):
             yield f"{place(notebook, cell)}: unknown tag {tag!r}; known: {sorted(KNOWN_TAGS)}"
+        for name, values in cell.metadata.items():
+            known = KNOWN_METADATA.get(name, set())
+            extra = set(values) - known if known is not None else set()
+            if name not in KNOWN_METADATA or extra:
+                yield f"{place(notebook, cell)}: unknown metadata {name!r} {sorted(extra)}; drop it"
 
 
 def bib_keys(root: Path) -> set[str]:
     text = _read(root / "book" / "references.bib")
     return set(re.findall(r"^\s*@\w+\s*\{\s*([^,\s]+)\s*,", text, re.M))
+
+
+def bib_years(root: Path) -> dict[str, set[str]]:
+    """The years of each source: of its publication, and of its preprint where it has one."""
+    text = _read(root / "book" / "references.bib")
+    return {
+        key: {*re.findall(r"\byear *= *\{(\d{4})\}", rest)}
+        | {f"20{year}" for year in re.findall(r"\beprint *= *\{(\d\d)\d\d\.\d+\}", rest)}
+        for key, rest in re.findall(r"^@\w+\{([^,\s]+),(.*?)(?=^@|\Z)", text, re.M | re.S)
+    }
 
 
 def facts(root: Path) -> dict[str, dict[str, Any]]:
@@ -106,6 +124,18 @@ def facts_are_known_and_cited(root: Path) -> Iterator[str]:
 
 
 @book_rule
+def facts_are_as_old_as_their_sources(root: Path) -> Iterator[str]:
+    years = bib_years(root)
+    for key, fact in facts(root).items():
+        source, date = fact.get("source", ""), str(fact.get("date", ""))
+        if years.get(source) and date[:4] not in years[source]:
+            yield (
+                f"companion/facts.yml: {key} is of {date}, but book/references.bib has "
+                f"{source} of {' or '.join(sorted(years[source]))}"
+            )
+
+
+@book_rule
 def every_page_is_in_the_toc(root: Path) -> Iterator[str]:
     entries = toc_entries(root)
     listed = [toc_file(root, entry) for entry in entries]
@@ -118,6 +148,10 @@ def every_page_is_in_the_toc(root: Path) -> Iterator[str]:
     for path in page_paths(root):
         if path not in listed:
             yield f"{path.relative_to(root).as_posix()}: not in _toc.yml; list it or delete it"
+    for entry, after in pairwise([*entries, ""]):
+        folder, _, name = entry.rpartition("/")
+        if name == "summary" and after.startswith(f"{folder}/"):
+            yield f"_toc.yml: {entry} stands before {after}; a summary closes its chapter"
 
 
 @book_rule
@@ -181,8 +215,8 @@ def numbers_are_bound(root: Path) -> Iterator[str]:
             yield f"{where}: line {line}: no number directly before {marker}"
         for line, number in found.unbound:
             yield (
-                f"{where}: line {line}: {number!r} is neither computed nor cited; bind it with "
-                "<!--= expression:format --> or cite a source in its sentence"
+                f"{where}: line {line}: {number!r} is not bound; put <!--= expression:format --> "
+                "behind it, with facts[…] for a number from outside"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -153,6 +154,29 @@ def sections_end_with_checks(notebook: Notebook) -> Iterator[str]:
                 )
 
 
+def _checks_nothing(test: ast.expr) -> bool:
+    """Whether an assert's condition holds whatever the page computes."""
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {*dir(builtins)}
+    constant = any(
+        isinstance(value, ast.Constant)
+        for node in ast.walk(test)
+        if isinstance(node, ast.BoolOp)
+        for value in node.values
+    )
+    same = isinstance(test, ast.Compare) and len(
+        {ast.unparse(side) for side in (test.left, *test.comparators)}
+    ) <= len(test.comparators)
+    return not names or constant or same
+
+
+@notebook_rule
+def asserts_check_a_result(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        for node in ast.walk(parse(cell.source)):
+            if isinstance(node, ast.Assert) and _checks_nothing(node.test):
+                yield f"{place(notebook, cell)}: '{ast.unparse(node)}' holds in any case"
+
+
 def _lesson_calls(notebook: Notebook) -> list[tuple[Any, str, str | None]]:
     return [
         (cell, name, text)
@@ -182,6 +206,14 @@ def predictions_meet_their_outcomes(notebook: Notebook) -> Iterator[str]:
             yield f"{place(notebook, cell)}: outcome({text!r}) has no predict(…) before it"
     for text in sorted(open_names):
         yield f"{notebook.name}: predict({text!r}) has no outcome(…) after it"
+
+
+@notebook_rule
+def questions_hide_their_code(notebook: Notebook) -> Iterator[str]:
+    for cell, name, _ in _lesson_calls(notebook):
+        # the code of a question shows its key, and it would stand above the question
+        if not {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
+            yield f"{place(notebook, cell)}: {name}(…) needs the tag 'hide-input' or 'hide-cell'"
 
 
 @notebook_rule

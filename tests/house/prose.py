@@ -1,25 +1,27 @@
-"""Numbers in prose: each is computed, cited or no measurement at all.
+"""Numbers in prose: each is computed, a fact with its source, or no measurement at all.
 
 A number is *bound* by an HTML comment directly after it: ``78 %<!--= accuracy:.0% -->``. The body
 of the comment is the inside of an f-string, evaluated in the notebook's kernel after its last cell.
 A number may be an interval as ``Interval`` writes it: ``0.75 (95 % 0.72–0.78)<!--= i:.2f -->``.
 A page quotes what a notebook binds: ``0.79<!--= 04_practice/text_classifier: baseline:.2f -->``.
+A number from outside is bound to its fact, ``14 %<!--= facts["support_gain"].value:.0% -->``; a
+citation alone frees none. The words of a picture (``alt``) and of a search result (``description``)
+cannot hold a marker, so they say numbers in words.
 
 Every other number fails, except where it is no claim of ours:
 
 - code, inline or fenced; maths; YAML front matter; HTML tags, attributes, comments and scripts;
-- a directive's name and options, and its argument where that is a path, a label or a layout;
+- a directive's name and options but ``alt``, its argument where that is a path, label or layout;
 - roles (``{ref}`…```), labels (``(name)=``), footnote marks, link targets, addresses;
 - the number of a chapter or section that opens a link's text (``[4.1 A classifier](…)``) or follows
   the word there; without a link it fails, because it would not move with the table of contents;
 - the number of an ordered list's item;
 - a name with digits attached: F1, int8, TF-IDF, UTF-8, GPT-3, Qwen2.5, 2D (but ``5x``, ``10k``,
   ``top-5`` and ``3rd`` are numbers);
-- a version after the name of a language, library or licence (``PRODUCTS``);
+- a version after the name of a language, library, licence or model (``PRODUCTS``);
+- the ten of a power of ten after its factor: 3.3 × 10²⁴;
 - dates, and years from 1940 to 2049 (write two thousand reviews as ``2,000``);
-- the entry **Time** in the header, which a rule of its own checks against the recorded run;
-- a sentence that holds a ``{cite}`` role. A row of a pipe table counts as one sentence; an item of
-  a list is never joined with the next. The citation stands before the full stop.
+- the entry **Time** in the header, which a rule of its own checks against the recorded run.
 
 Number words are free: two classes, ten epochs.
 """
@@ -30,7 +32,6 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 NUMBER = (
@@ -47,20 +48,21 @@ HEADER_TIME = re.compile(
 
 PRODUCTS = (
     "Python|Keras|TensorFlow|NumPy|Jupyter Book|Sphinx|JAX|PyTorch|CC BY|CC BY-SA|Apache|"
-    "Ubuntu|Windows|macOS|MathJax|Vega-Lite|Binder"
+    "Ubuntu|Windows|macOS|MathJax|Vega-Lite|Binder|Llama"
 )
 MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 SECTION = r"[1-9]\d?(?:\.\d{1,2}){0,2}"
 YEAR = r"(?:19[4-9]\d|20[0-4]\d)"
-ABBREVIATIONS = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|approx|ca|Fig|Eq|Sec|No|pp?|al))\.$")
+# Options that are read out: their lines, and the deeper ones that go on with them.
+TOLD = re.compile(r"^[ \t>]*:?(?:alt|description|keywords|title):")
 
 CODE_DIRECTIVES = {
     *("code", "code-block", "code-cell", "sourcecode", "math", "raw", "eval-rst", "mermaid"),
     *("literalinclude", "include", "bibliography", "toctree", "tableofcontents", "contents"),
-    *("image", "graphviz"),
+    "graphviz",
 }
 # Their argument is a path, a label or a layout; elsewhere it is a title, which is prose.
-UNTITLED_DIRECTIVES = {"figure", "figure-md", "grid", "solution", "solution-start"}
+UNTITLED_DIRECTIVES = {"figure", "image", "figure-md", "grid", "solution", "solution-start"}
 
 # What is blanked once code, maths and bound numbers are out of the way, in this order.
 _EXEMPT = [
@@ -85,7 +87,11 @@ _EXEMPT = [
     re.compile(r"(?<![A-Za-z_\d])[A-Za-z_][A-Za-z_]*\d\w*(?:\.\d+)*", re.A),
     re.compile(r"(?<![A-Za-z_\d])[A-Za-z]*[A-Z][A-Za-z\d]*-\d+(?:\.\d+)*[A-Za-z]*", re.A),
     re.compile(r"(?<![\w.,])[1-4]D\b"),
-    re.compile(rf"\b(?:{PRODUCTS})[ \u00a0]\d+(?:\.\d+)*(?:[–-]\d+(?:\.\d+)*)?(?![\d%]|\s?%)"),
+    re.compile(
+        rf"\b(?:{PRODUCTS})[ \u00a0]\d+(?:\.\d+)*(?:[–-]\d+(?:\.\d+)*|[ \u00a0]\d+B\b)?"
+        r"(?![\d%]|\s?%)"
+    ),
+    re.compile(r"(?<=× )10(?=[⁰¹²³⁴-⁹])"),
     re.compile(r"(?<![\d.,-])\d{4}-\d{2}(?:-\d{2})?(?![\d-])"),
     re.compile(rf"(?<![\d.,])\d{{1,2}} {MONTHS}\b"),
     re.compile(rf"\b{MONTHS} \d{{1,2}}(?:, (?={YEAR}))?(?!\d|[.,]\d)"),
@@ -124,8 +130,6 @@ class _Text:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.breaks: set[int] = set()
-        self.cites: list[int] = []
 
     def blank(self, start: int, end: int) -> None:
         gone = re.sub(r"[^\n]", " ", self.text[start:end])
@@ -140,12 +144,11 @@ _DIRECTIVE = re.compile(r"\{(?P<name>[\w:.-]+)\}(?P<argument>.*)")
 
 
 def _blank_blocks(text: _Text) -> None:
-    """Blank front matter, fenced code, directive lines and their options; note the boundaries."""
+    """Blank fenced code, directive lines, front matter and options but those that are read out."""
     front = re.match(r"---\n.*?\n---\n", text.text, re.S)
-    if front:
-        text.blank(0, front.end())
     stack: list[tuple[str, bool]] = []  # the opening fence, and whether its content is code
-    options = ""  # "" none, ":" field options may follow, "-" inside a YAML option block
+    options = "-" if front else ""  # ":" field options may follow, "-" inside a YAML block
+    told = -1  # the indent of the option that is being read out
     position = 0
     for line in text.text.splitlines(keepends=True):
         start, position = position, position + len(line)
@@ -155,13 +158,18 @@ def _blank_blocks(text: _Text) -> None:
         if stack and bare_fence.startswith(stack[-1][0]):
             stack.pop()
             text.blank(start, position)
-            text.breaks.add(start)
         elif stack and stack[-1][1]:
             text.blank(start, position)
         elif options and (options == "-" or bare == "---" or re.match(r":[\w-]+:", bare)):
             if bare == "---":
-                options = "" if options == "-" else "-"
-            text.blank(start, position)
+                options = "" if options == "-" and start else "-"
+            indent = len(line) - len(line.lstrip())
+            if TOLD.match(line):
+                told = indent
+            elif bare and indent <= told:
+                told = -1
+            if told < 0:
+                text.blank(start, position)
         elif fence:
             directive = _DIRECTIVE.match(fence["info"].strip())
             name = directive["name"].split(":")[-1] if directive else ""
@@ -170,36 +178,18 @@ def _blank_blocks(text: _Text) -> None:
             titled = directive and not code and name not in UNTITLED_DIRECTIVES
             title = line.index("}") + 1 if titled else len(line)
             text.blank(start, start + title)
-            text.breaks.update({start, position})
-            options = ":" if directive else ""
+            options, told = ":" if directive else "", -1
         else:
-            options = ""
+            options, told = "", -1
 
 
 def _blank_inline(text: _Text) -> None:
-    """Blank inline code, roles and maths; note where the citations stand."""
+    """Blank inline code, roles and maths."""
     code = re.compile(r"(\{[\w:+.-]+\})?(?<!`)(`+)(?!`)((?:(?!\n\s*\n).)+?)(?<!`)\2(?!`)", re.S)
-    text.cites = [
-        found.start() for found in code.finditer(text.text) if (found[1] or "").startswith("{cite")
-    ]
     text.blank_all(code)
     text.blank_all(re.compile(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", re.S))
     text.blank_all(re.compile(r"(?<!\\)\$\$.+?\$\$", re.S))
     text.blank_all(re.compile(r"(?<![\\$])\$(?:(?!\n\s*\n)[^$])+?(?<!\\)\$", re.S))
-
-
-def _sentences(text: _Text) -> Iterable[tuple[int, int]]:
-    """The span of each sentence, heading, list item and table row."""
-    starts = {0, len(text.text), *text.breaks}
-    block = r"\n\s*\n|\n(?=[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t])|\n(?=[ \t>]*\|)|\n(?=[ \t>]*#)"
-    starts.update(found.end() for found in re.finditer(block, text.text))
-    for found in re.finditer(r"[.!?][\"'”’)\]*_]*(?=\s)|[。！？]", text.text):
-        row = text.text[text.text.rfind("\n", 0, found.start()) + 1 : found.end()]
-        after = text.text[found.end() :].lstrip(" \t\n*_\"'“‘([")[:1]
-        if not (row.lstrip(" >").startswith("|") or ABBREVIATIONS.search(row) or after.islower()):
-            starts.add(found.end())
-    edges = sorted(starts)
-    return pairwise(edges)
 
 
 def scan(source: str) -> Prose:
@@ -221,14 +211,8 @@ def scan(source: str) -> Prose:
     text.blank_all(BOUND)
     for pattern in _EXEMPT:
         text.blank_all(pattern)
-    cited = [
-        (start, end)
-        for start, end in _sentences(text)
-        if any(start <= cite < end for cite in text.cites)
-    ]
     for found in re.finditer(NUMBER, text.text):
-        if not any(start <= found.start() < end for start, end in cited):
-            prose.unbound.append((source.count("\n", 0, found.start()) + 1, found[0]))
+        prose.unbound.append((source.count("\n", 0, found.start()) + 1, found[0]))
     return prose
 
 

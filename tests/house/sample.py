@@ -32,6 +32,7 @@ import numpy as np
 from companion import Exercise, outcome, predict, quiz, facts
 
 rng = np.random.default_rng(seed=0)"""
+HIDDEN = ["hide-input"]
 
 
 def markdown(id: str, source: str) -> Node:
@@ -68,20 +69,20 @@ def sample_cells() -> list[Node]:
         markdown("title", TITLE),
         code("imports", IMPORTS),
         markdown("count", "## How many reviews?\n\nThere are 4<!--= len(reviews) --> of them."),
-        code("guess", 'predict("guess", "More than three?", ["yes", "no"])', "Guess\n"),
+        code("guess", 'predict("guess", "More?", ["yes", "no"])', "Guess\n", tags=HIDDEN),
         code("reviews", 'reviews = ["a", "b", "c", "d"]\nprint(len(reviews))', "4\n"),
         _picture("draw", "show(draw(reviews), alt='Reviews')"),
-        code("answer", 'outcome("guess", "yes", "Four are more.")', "Yes\n"),
+        code("answer", 'outcome("guess", "yes", "Four are more.")', "Yes\n", tags=HIDDEN),
         code("count-check", "assert len(reviews) == 4"),
-        markdown("known", "## What is known\n\nOthers found 87 % {cite}`maas2011`."),
+        markdown("known", "## What is known\n\nOthers: 87 %<!--= known:.0% --> {cite}`maas2011`."),
         code("fact", 'known = facts["imdb"].value\nassert known > 0.8'),
         markdown("exercises", "## Exercises"),
         *[
-            code(f"exercise-{name}", f'{name} = Exercise("{name}", accepts=ok)', "Your turn\n")
-            for name in ("one", "two", "three")
+            code(f"exercise-{n}", f'{n} = Exercise("{n}", accepts=ok)', "Yours\n", tags=HIDDEN)
+            for n in ("one", "two", "three")
         ],
         markdown("quiz", "## Quiz"),
-        code("quiz-count", 'quiz("count", "How many?", options)', "How many?\n"),
+        code("quiz-count", 'quiz("count", "How many?", options)', "How many?\n", tags=HIDDEN),
         markdown("take-away", "## Take-away\n\n- Count.\n- Compare.\n- Cite."),
         markdown(
             "references", "## References\n\n```{bibliography}\n:filter: docname in docnames\n```"
@@ -106,8 +107,8 @@ def build_sample(root: Path) -> Path:
         "_toc.yml": "format: jb-book\nroot: book/index\nchapters:\n- file: book/04_practice/page\n",
         "book/index.md": "# Course\n\nIt has 4<!--= 04_practice/page: len(reviews) --> reviews.\n"
         "\n| S1–S46 | all | {doc}`a page <04_practice/page>` |\n| S47 | one | in preparation |\n",
-        "book/references.bib": "@article{maas2011,\n  title = {Words}\n}\n",
-        "companion/facts.yml": "imdb:\n  value: 0.87\n  source: maas2011\n",
+        "book/references.bib": "@article{maas2011,\n  title = {Words}, year = {2011}\n}\n",
+        "companion/facts.yml": "imdb:\n  value: 0.87\n  source: maas2011\n  date: 2011\n",
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")

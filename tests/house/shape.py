@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 MAX_PACKAGE_LINES = 5500
@@ -63,10 +64,15 @@ LEVELS = FACADE_LEVELS | HELPER_LEVELS
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)  # each rule asks for the same modules again
+
+
 def modules(root: Path) -> dict[str, ast.Module]:
     """The package's modules by name, parsed; the facade is ``__init__``."""
     return {
-        path.stem: ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
+        path.stem: _parsed(path.read_text(encoding="utf-8"))
         for path in sorted((root / "companion").glob("*.py"))
     }
 
@@ -196,6 +202,52 @@ def _function_is_documented(at: str, node: ast.FunctionDef) -> Iterator[str]:
         yield f"{at}: raises, but has no 'Raises:'"
 
 
+def _literal(text: str) -> object:
+    """The value that a text writes, or the text itself where it is no literal."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _defaults(node: ast.stmt) -> dict[str, ast.expr | None]:
+    """The default of each argument of a function, or of a class's `__init__` or fields."""
+    if isinstance(node, ast.FunctionDef):
+        some = [*node.args.posonlyargs, *node.args.args]
+        values = [None] * (len(some) - len(node.args.defaults)) + node.args.defaults
+        values += node.args.kw_defaults
+        return dict(zip((a.arg for a in [*some, *node.args.kwonlyargs]), values, strict=True))
+    found: dict[str, ast.expr | None] = {}
+    for part in getattr(node, "body", []):
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            found[part.target.id] = part.value
+        elif isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            found |= _defaults(part)
+    return found
+
+
+def documented_defaults_are_true(root: Path) -> Iterator[str]:
+    """What a docstring says after "Defaults to", where it is a literal; words are left alone."""
+    for name, tree in modules(root).items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            text = ast.get_docstring(node) or ""
+            for argument, value in _defaults(node).items():
+                entry = re.search(rf"^( +){argument}:(.*(?:\n\1 +.*)*)", text, re.M)
+                said = re.search(
+                    r"Defaults\s+to\s+(?:`([^`]+)`|([-\d._]*\d))", entry[2] if entry else ""
+                )
+                if said:
+                    written = said[1] or said[2]
+                    true = "none" if value is None else ast.unparse(value)
+                    if _literal(written) != _literal(true):
+                        yield (
+                            f"companion/{name}.py: {node.name}: {argument} defaults to {true}, "
+                            f"its docstring says {written}"
+                        )
+
+
 def code_lines(node: ast.AST, source: str) -> int:
     """Lines that hold code: no blank line, no comment, no docstring."""
     lines = set()
@@ -217,7 +269,7 @@ def budgets_are_kept(root: Path) -> Iterator[str]:
     total = 0
     for path in sorted((root / "companion").glob("*.py")):
         source = path.read_text(encoding="utf-8")
-        tree, name = ast.parse(source), path.relative_to(root).as_posix()
+        tree, name = _parsed(source), path.relative_to(root).as_posix()
         count = code_lines(tree, source)
         total += count
         if count > MAX_MODULE_LINES:
@@ -252,6 +304,7 @@ SHAPE_RULES = [
     imports_go_down,
     facade_is_complete,
     names_are_documented,
+    documented_defaults_are_true,
     budgets_are_kept,
     nothing_unsafe_is_loaded,
 ]
