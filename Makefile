@@ -59,7 +59,9 @@ test:  ## run every notebook and compare its outputs, then test package, pages a
 fast:  ## test the package without TensorFlow, in seconds
 	$(call install,all)
 	$(BIN)/python -m pytest -q -m "not tensorflow and not site and not slow" tests \
-		--ignore-glob='*/test_page_*' --ignore=tests/test_house_rules.py --ignore=tests/site
+		-p no:nbval -n $(WORKERS) --dist loadfile --ignore=tests/site \
+		--ignore-glob='*/test_page_*' --ignore-glob='*/test_mathematics_*' \
+		--ignore=tests/test_house_rules.py --ignore=tests/test_prose_numbers.py
 
 lint:  ## check style and types
 	$(call install,$(ENVIRONMENT))
@@ -101,4 +103,4 @@ lock:  ## write exact versions for the ranges in pyproject.toml (UPGRADE=--upgra
 
 clean:  ## remove what was built; the environment stays (delete .venv to make it anew)
 	rm -rf _build build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find book companion requirements tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks book companion requirements tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import re
+import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,16 @@ __all__ = [
     "CheckpointError",
     "CheckpointFolder",
     "fingerprint",
+    "holds_model",
     "pack",
     "unpack",
     "write_atomically",
 ]
 
 Arrays = dict[str, np.ndarray]
+
+_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # Windows gives the first or the last
+_locked: set[Path] = set()  # the folders that this process holds
 
 
 class CheckpointError(RuntimeError):
@@ -39,7 +45,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         content: Bytes of the new content.
 
     Raises:
-        OSError: If the disk is full or the folder cannot be written; the old file is untouched.
+        OSError: If the disk is full or the folder cannot be written; it names the file, and the old
+            one is untouched.
 
     Example:
 
@@ -56,9 +63,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())  # before the rename, or a power cut can leave an empty file
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
     if os.name == "posix":  # elsewhere a folder cannot be opened
         folder = os.open(path.parent, os.O_RDONLY)
@@ -108,12 +117,15 @@ def unpack(content: bytes) -> tuple[Arrays, dict[str, Any]]:
     Traceback (most recent call last):
     ValueError: it is not an .npz file
     """
-    if not content.startswith(b"PK"):  # NumPy would take it for a pickle, and say so
+    if not content.startswith(b"PK\x03\x04"):  # NumPy would take it for a pickle, and say so
         raise ValueError("it is not an .npz file")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return arrays, json.loads(arrays.pop("meta").tobytes())
+        if "meta" not in arrays or not all(isinstance(a, np.ndarray) for a in arrays.values()):
+            raise ValueError("it holds something else than pack writes")
+        meta = dict(json.loads(arrays.pop("meta").tobytes()))
+        return arrays, meta
     # Damage shows in a dozen ways (no zip, wrong checksum, wrong header, huge shape …).
     except Exception as error:
         reason = "it is not a whole .npz file" if isinstance(error, zipfile.BadZipFile) else error
@@ -148,6 +160,35 @@ class CheckpointFolder:
         epochs = {int(match[1]): path for path, match in found.items() if match}
         return [epochs[epoch] for epoch in sorted(epochs)]
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from training in the folder, which is created if needed.
+
+        The operating system holds the lock, so it ends with its process, however that ends.
+
+        Raises:
+            CheckpointError: If another process holds it, or the folder cannot be written.
+        """
+        place = self.folder.resolve()
+        if place in _locked:
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise CheckpointError(
+                f"Cannot write in {self.folder}: {error.strerror}. Free some space, permit writing "
+                "there, or use another folder."
+            ) from error
+        try:
+            _acquire(descriptor, self.folder)
+            _locked.add(place)
+            yield
+        finally:
+            _locked.discard(place)
+            os.close(descriptor)
+
     def save(self, epoch: int, arrays: Arrays, meta: dict[str, Any]) -> None:
         """Saves one epoch and removes all but the `keep` newest files.
 
@@ -170,7 +211,7 @@ class CheckpointFolder:
     def load(self) -> tuple[Arrays, dict[str, Any]] | None:
         """Returns the newest checkpoint's arrays and values, or None if there is none.
 
-        Also removes the half-written file of a killed run.
+        Also removes the half-written file of a killed run: call it under `lock`.
 
         Raises:
             CheckpointError: If the newest file is damaged; nothing is deleted.
@@ -198,6 +239,70 @@ class CheckpointFolder:
                 continue
             return f"The last good checkpoint is {path}."
         return "There is no good checkpoint, so training would start anew."
+
+
+def _acquire(descriptor: int, folder: Path) -> None:
+    """Locks an open file and writes this process's number into it, or says who holds it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # the number itself stays readable
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _BUSY:
+            return  # a file system without locks
+        holder = (folder / ".lock").read_text(encoding="utf-8").strip()
+        raise CheckpointError(
+            f"another training (process {holder or 'unknown'}) is using {folder}: wait until it "
+            "ends, stop it, or use another folder."
+        ) from None
+    with contextlib.suppress(OSError):  # a full disk: saving will say so
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+
+
+def holds_model(folder: Path, model_format: object, names: Sequence[str]) -> bool:
+    """Says whether a folder holds a finished model, and refuses one that holds something else.
+
+    Args:
+        folder: Path of the folder that is to be written.
+        model_format: The `"format"` that the model's own `config.json` states.
+        names: The files that a finished model has, `"config.json"` among them.
+
+    Returns:
+        Whether a model of this format is there.
+
+    Raises:
+        ValueError: If files of these names are there and belong to something else.
+
+    Example:
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     size = Path(place, "config.json").write_text('{"format": 1}', encoding="utf-8")
+    ...     holds_model(Path(place), 1, ["config.json"]), holds_model(Path(place, "new"), 1, [])
+    (True, False)
+    """
+    found = [name for name in names if (folder / name).exists()]
+    stopped = "config.json" not in found and CheckpointFolder(folder / "checkpoints").paths()
+    if not found or stopped:  # config.json is written last
+        return False
+    try:
+        is_own = bool(json.loads((folder / "config.json").read_bytes())["format"] == model_format)
+    except (OSError, ValueError, KeyError, TypeError):
+        is_own = False
+    if not is_own:
+        raise ValueError(
+            f"{folder} holds {' and '.join(found)} of something else, which would be replaced: "
+            "give another folder with --out DIR."
+        )
+    return True
 
 
 def fingerprint(model: Any, **arrays: Sequence[np.ndarray]) -> dict[str, str]:

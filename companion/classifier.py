@@ -21,6 +21,15 @@ from companion.training import History, Trainer
 __all__ = ["TextClassifier"]
 
 _FORMAT = 1
+_OTHERS = {
+    "onnx-1": "an exported classifier: read it with companion.OnnxClassifier, or with the command "
+    "companion serve.",
+    "language-1": "a language model: read it with companion.LanguageModel, or with the command "
+    "companion generate.",
+}
+_TOO_FEW = (
+    "validation_split leaves none: give more texts, a larger validation_split, or patience=None."
+)
 _LONG_TRAINING = 20_000  # examples times epochs
 _BATCH = 64
 _TEXT = ("split", "vocabulary_size", "sequence_length")
@@ -130,6 +139,8 @@ class TextClassifier:
             raise ValueError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
         seed = self.settings["seed"]
         train, held_out = _split(targets, validation_split, seed)
+        if patience is not None and not len(held_out):
+            raise ValueError(f"patience={patience} needs held-out data, and {_TOO_FEW}")
         keras.utils.set_random_seed(seed)
         self.vectorizer = build_vectorizer([texts[i] for i in train], **self._only(_TEXT))
         self.model = self._build()
@@ -213,8 +224,9 @@ class TextClassifier:
             classifier.vectorizer = restore_vectorizer(
                 config["vocabulary"], **classifier._only(_TEXT)
             )
-            model = classifier.model = classifier._build()
             weights, _ = unpack(content)
+            _check_sizes(classifier.settings, weights)  # or a huge model would be built first
+            model = classifier.model = classifier._build()
             expected = {_name(i, w): tuple(w.shape) for i, w in enumerate(model.weights)}
             found = {name: weight.shape for name, weight in weights.items()}
             if found != expected:
@@ -279,6 +291,19 @@ def _split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def _check_sizes(settings: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    sizes = {size for shape in shapes.values() for size in shape}
+    names = ("vocabulary_size", "embedding_dim", "hidden_dim")
+    for name in names if settings["architecture"] == "lstm" else names[:2]:
+        if settings[name] not in sizes:
+            raise ValueError(
+                f"the weights have the shapes {shapes}, and {name} is {settings[name]!r}"
+            )
+    if not all(np.isfinite(weight).all() for weight in weights.values()):
+        raise ValueError("the weights hold nan or infinity")
+
+
 def _name(index: int, weight: Any) -> str:
     return f"{index:02d}_{weight.name}"
 
@@ -289,19 +314,22 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
             f"{path} is a file; TextClassifier reads the folder that TextClassifier.save wrote. "
             f"Files that could run code (.keras, .h5, pickle) are not read. {_TRAIN_AGAIN}"
         )
-    for name in ("config.json", "weights.npz"):
-        if not (path / name).is_file():
-            raise ValueError(f"There is no {name} in {path}. {_TRAIN_AGAIN}")
+    if not (path / "config.json").is_file():
+        raise ValueError(f"There is no config.json in {path}. {_TRAIN_AGAIN}")
     try:
         config = json.loads((path / "config.json").read_bytes())
         version = config["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path / 'config.json'} is damaged. {_TRAIN_AGAIN}") from error
+    if str(version) in _OTHERS:
+        raise ValueError(f"{path} holds {_OTHERS[version]}")
     if version != _FORMAT:
         raise ValueError(
             f"{path} has the format {version}, and this version of companion reads {_FORMAT}. "
             f"{_TRAIN_AGAIN}"
         )
+    if not (path / "weights.npz").is_file():
+        raise ValueError(f"There is no weights.npz in {path}. {_TRAIN_AGAIN}")
     content = (path / "weights.npz").read_bytes()
     if hashlib.sha256(content).hexdigest() != config.get("weights_sha256"):
         raise ValueError(

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from companion.language_commands import train_gpt
+from companion.language_commands import refuse_sizes, train_gpt
+from companion.presentation import close_to
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from companion.checkpoints import CheckpointFolder
     from companion.classifier import TextClassifier
     from companion.data import Split
     from companion.training import History
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["cost", "data", "evaluate", "export", "note", "predict", "serve", "train"]
 
 _UNNAMED = {"label_names": ("0", "1")}
+_FILES = ("config.json", "weights.npz", "run.json")
+_CLASSIFIER, _EXPORT = 1, "onnx-1"  # the formats that config.json states
 AS_WRITTEN = {"architecture": "lstm", "split": "word", "epochs": 10, "batch_size": 32}
 
 
@@ -45,18 +49,21 @@ def train(args: argparse.Namespace) -> None:
     if args.what == "gpt":
         train_gpt(args)
         return
-    if args.minutes or args.steps:
-        raise ValueError("--minutes and --steps are for companion train gpt; use --epochs here.")
+    if args.what != "classifier":
+        guess = close_to(args.what, ["classifier", "gpt"])
+        raise ValueError(f"unknown name {args.what!r}; {guess} Texts are given with --data.")
+    refuse_sizes(args)
     given = {name: getattr(args, name) for name in AS_WRITTEN if getattr(args, name) is not None}
     if args.as_written and given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise ValueError(f"--as-written decides {names}: leave out the one or the other.")
+    if given.get("batch_size", 1) < 1:
+        raise ValueError(f"--batch-size is {args.batch_size}: give at least 1.")
+    from companion.checkpoints import holds_model
     from companion.files import load_texts
 
     out: Path = args.out or Path("models", Path(args.data).stem)
-    if args.restart:
-        _forget(out)
-    elif (out / "config.json").exists():
+    if holds_model(out, _CLASSIFIER, _FILES) and not args.restart:
         print(f"{out} holds a finished classifier. Use it: companion evaluate {out}")
         print("Train anew with --restart, or elsewhere with --out DIR.")
         return
@@ -70,27 +77,41 @@ def train(args: argparse.Namespace) -> None:
         "label_names": dataset.label_names,
         "is_file": is_file,
     }
-    classifier, history = _fit(out, dataset.train, settings, args)
-    (out / "run.json").write_text(json.dumps(run, ensure_ascii=False), encoding="utf-8")
-    classifier.save(out)
+    history = _train_in(out, dataset.train, settings, run, args)
     print(f"{history.summary()}\nSaved in {out}. Next: companion evaluate {out}")
 
 
-def _forget(out: Path) -> None:
-    from companion.checkpoints import CheckpointFolder
+def _train_in(
+    out: Path, train: Split, settings: dict[str, Any], run: dict[str, Any], args: argparse.Namespace
+) -> History:
+    from companion.checkpoints import CheckpointFolder, write_atomically
+    from companion.classifier import TextClassifier
 
-    names = ("config.json", "weights.npz", "run.json")
-    for path in (*CheckpointFolder(out / "checkpoints").paths(), *(out / name for name in names)):
-        path.unlink(missing_ok=True)
+    positive = int(train.labels.sum())
+    if not args.as_written and max(positive, len(train) - positive) < 3:
+        raise ValueError(
+            f"{args.data} has {len(train)} texts, of which a fifth is held out: give at least "
+            "three with the same label."
+        )
+    folder = CheckpointFolder(out / "checkpoints")
+    with folder.lock():
+        if args.restart:  # only now: whatever could be refused was looked at
+            for path in (*folder.paths(), *(out / name for name in _FILES)):
+                path.unlink(missing_ok=True)
+        classifier, history = _fit(TextClassifier, folder, train, settings, args)
+        content = json.dumps(run, ensure_ascii=False)
+        write_atomically(out / "run.json", content.encode())
+        classifier.save(out)
+    return history
 
 
 def _fit(
-    out: Path, train: Split, settings: dict[str, Any], args: argparse.Namespace
+    kind: type[TextClassifier],
+    folder: CheckpointFolder,
+    train: Split,
+    settings: dict[str, Any],
+    args: argparse.Namespace,
 ) -> tuple[TextClassifier, History]:
-    from companion.checkpoints import CheckpointFolder
-    from companion.classifier import TextClassifier
-
-    folder = CheckpointFolder(out / "checkpoints")
     done = folder.paths()
     where = f"Continuing after {done[-1].name}" if done else "Progress is kept"
     note(f"Training on {len(train):,} texts of {args.data}. {where} in {folder}.")
@@ -99,7 +120,7 @@ def _fit(
     if args.as_written:
         model["mask_zero"] = False
         steps |= {"validation_split": 0.0, "patience": None}
-    classifier = TextClassifier(**model, seed=args.seed)
+    classifier = kind(**model, seed=args.seed)
     history = classifier.fit(train.texts, train.labels, checkpoint_dir=folder.folder, **steps)
     return classifier, history
 
@@ -127,12 +148,13 @@ def evaluate(args: argparse.Namespace) -> None:
         "TF-IDF + logistic regression": _tfidf(train, test.texts, classifier.settings["split"]),
         f"always {learnt.label_names[common]!r}": [common] * len(test),
     }
-    print(f"Share of right labels for {len(test):,} texts of {args.data or run['data']}:")
+    source = _shorten(run["data"], 200)
+    print(f"Share of right labels for {len(test):,} texts of {args.data or source}:")
     for name, answer in answers.items():
         print(f"  {name:<30}{accuracy_interval(test.labels, answer):.3f}")
     repeats = len(find_duplicates(train.texts, test.texts))
     print(
-        f"Protocol: all three learnt from the {len(train):,} training texts of {run['data']} only; "
+        f"Protocol: all three learnt from the {len(train):,} training texts of {source} only; "
         f"{repeats:,} of the texts tested also stand among those."
     )
 
@@ -167,21 +189,24 @@ def predict(args: argparse.Namespace) -> None:
     _note_which(tokens > length, f"is longer than {length} tokens: the rest is ignored")
     for text, probability in zip(texts, classifier.predict_proba(texts), strict=True):
         label = int(probability >= 0.5)
-        print(f"{names[label]}\t{abs(1 - label - probability):.3f}\t{_shorten(text, 60)}")
+        name = _shorten(names[label], 40)
+        print(f"{name}\t{abs(1 - label - probability):.3f}\t{_shorten(text, 60)}")
 
 
 def export(args: argparse.Namespace) -> None:
     """Writes a trained classifier for ONNX Runtime, which predicts without TensorFlow."""
+    from companion.checkpoints import holds_model, write_atomically
     from companion.classifier import TextClassifier
     from companion.exporting import export_onnx
 
     out: Path = args.out or args.dir / "onnx"
     if out.resolve() == args.dir.resolve():
         raise ValueError(f"--out {out} is the classifier's own folder: give another.")
+    holds_model(out, _EXPORT, ("config.json", "model.onnx"))
     run = args.dir / "run.json"
     export_onnx(TextClassifier.load(args.dir), out, quantize=args.quantize)
     if run.exists():  # the names of the labels
-        (out / "run.json").write_bytes(run.read_bytes())
+        write_atomically(out / "run.json", run.read_bytes())
     size = (out / "model.onnx").stat().st_size
     print(f"Saved in {out}: model.onnx, {size:,} bytes. Next: companion serve {out}")
 
@@ -212,7 +237,10 @@ def serve(args: argparse.Namespace) -> None:
     if remote:
         note(f"note: whoever reaches {args.host} can use it: no passwords, no encryption.")
     service.run(lambda url: print(f"Serving {args.dir} at {url}. Ctrl+C ends it.", flush=True))
-    print("Ended: no request is left unanswered.")
+    if service.unanswered:
+        print(f"Ended: {service.unanswered} had not arrived whole and got no answer.")
+    else:
+        print("Ended: no request is left unanswered.")
 
 
 def cost(args: argparse.Namespace) -> None:
@@ -224,8 +252,8 @@ def cost(args: argparse.Namespace) -> None:
     names = [args.model] if args.model else list(prices)
     bills = {name: token_cost_usd(name, **size) for name in names}
     print(
-        f"{args.requests:,.0f} requests of {args.tokens_in:,g} tokens in and "
-        f"{args.tokens_out:,g} out, in USD:"
+        f"{args.requests:,.15g} requests of {args.tokens_in:,.15g} tokens in and "
+        f"{args.tokens_out:,.15g} out, in USD:"
     )
     for name, bill in bills.items():
         price = prices[name]
@@ -257,9 +285,10 @@ def _texts(args: argparse.Namespace) -> list[str]:
     lines = read_lines(args.file)
     texts = [line for line in lines if line.strip()]
     if not texts:
-        raise ValueError(f"{args.file} holds no text.")
-    if len(texts) < len(lines):
-        note(f"note: {len(lines) - len(texts):,} empty lines are left out.")
+        where = "standard input" if args.file == "-" else args.file
+        raise ValueError(f"{where} holds no text.")
+    if empty := len(lines) - len(texts):
+        note(f"note: {f'{empty:,} empty lines are' if empty > 1 else '1 empty line is'} left out.")
     return texts
 
 
@@ -270,8 +299,12 @@ def _read_run(folder: Path, default: dict[str, Any] | None = None) -> dict[str, 
         return default
     try:
         run = json.loads(path.read_bytes())
+        names = run["label_names"]
+        two = isinstance(names, list) and [type(name) for name in names] == [str, str]
+        if not two or [type(run[name]) for name in ("data", "size", "is_file")] != [str, str, bool]:
+            raise ValueError("a value is of the wrong type")
         return {name: run[name] for name in ("data", "size", "label_names", "is_file")}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(
             f"{path} is missing or damaged: it says what companion train has learnt from. Train "
             f"again: companion train --restart --out {folder}"
@@ -280,11 +313,15 @@ def _read_run(folder: Path, default: dict[str, Any] | None = None) -> dict[str, 
 
 def _shorten(text: str, width: int) -> str:
     line = " ".join(text.split())
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    # Control characters of a stranger's text must not reach the terminal.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return _printable(line if len(line) <= width else line[: width - 1] + "…")
+
+
+def _printable(text: str) -> str:
+    """Control characters of a stranger's text must not reach the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def note(message: str) -> None:
-    """Writes a line to stderr."""
-    print(f"companion: {message}", file=sys.stderr)
+    """Writes a message to stderr."""
+    lines = [_printable(line) for line in message.split("\n")]
+    print("companion:", "\n".join(lines), file=sys.stderr)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from companion.economics import check_binary, check_probabilities
+from companion.reading import import_extra
 
 __all__ = [
     "Calibration",
@@ -88,6 +89,7 @@ def accuracy_interval(labels: ArrayLike, predictions: ArrayLike, level: float = 
 
     Raises:
         ValueError: Values other than 0 and 1, arrays that do not fit together, an impossible level.
+        ModuleNotFoundError: SciPy is not installed.
 
     Example:
 
@@ -99,9 +101,8 @@ def accuracy_interval(labels: ArrayLike, predictions: ArrayLike, level: float = 
     """
     right = _right(labels, predictions, "predictions")
     _check_level(level)
-    from scipy.stats import binomtest
-
-    exact = binomtest(int(right.sum()), len(right)).proportion_ci(level, method="exact")
+    stats = import_extra("scipy.stats", "train")
+    exact = stats.binomtest(int(right.sum()), len(right)).proportion_ci(level, method="exact")
     return Interval(float(exact.low), float(right.mean()), float(exact.high), level)
 
 
@@ -229,7 +230,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, num_bins: int = 10)
     Reference:
         Guo et al., 2017; here for the probability of label 1.
     """
-    events = check_binary(labels, "labels")
+    events = _binary(labels, "labels")
     probability = check_probabilities(probabilities, len(events))
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, but is {num_bins}.")
@@ -243,11 +244,22 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, num_bins: int = 10)
 
 
 def _right(labels: ArrayLike, predictions: ArrayLike, name: str) -> NDArray[np.bool_]:
-    expected, given = check_binary(labels, "labels"), check_binary(predictions, name)
+    expected, given = _binary(labels, "labels"), _binary(predictions, name)
     if len(expected) != len(given):
         raise ValueError(f"labels has {len(expected)} values and {name} {len(given)}.")
     right: NDArray[np.bool_] = expected == given
     return right
+
+
+def _binary(values: ArrayLike, name: str) -> NDArray[np.int8]:
+    try:
+        return check_binary(values, name)
+    except TypeError:  # texts, for example
+        kind = np.asarray(values).dtype
+        raise ValueError(
+            f"{name} must hold only 0 and 1, as numbers, but has the dtype {kind}: convert it "
+            "first, for example with astype(int)."
+        ) from None
 
 
 def _check_level(level: float) -> None:

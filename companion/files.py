@@ -47,7 +47,7 @@ def load_texts(
     if name in list_datasets():
         return load_dataset(name, size)
     path = Path(name)
-    if path.suffix not in (".csv", ".tsv"):
+    if path.suffix.lower() not in (".csv", ".tsv"):
         raise ValueError(
             f"there is no data set {name!r}; {close_to(name, list_datasets())} A file must end in "
             ".csv or .tsv."
@@ -91,17 +91,21 @@ def read_text(path: str | Path) -> str:
     Traceback (most recent call last):
     ValueError: ...old.txt is not UTF-8: byte 3 is 0xe9. Save it as UTF-8 first.
     """
+    name = "standard input" if path == "-" else path
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}.") from None
+        raise ValueError(f"cannot read {name}: {error.strerror}.") from None
     if 0 in content:
-        raise ValueError(f"{path} is no UTF-8 text file: byte {content.index(0)} is zero.")
+        raise ValueError(
+            f"{name} is no UTF-8 text: byte {content.index(0)} is zero, as in UTF-16. Save it as "
+            "UTF-8 first."
+        )
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}. Save it as "
+            f"{name} is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}. Save it as "
             "UTF-8 first."
         ) from None
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
@@ -133,7 +137,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 def _read_table(path: Path) -> tuple[list[str], list[str]]:
     csv.field_size_limit(2**31 - 1)  # a text may be longer than csv's 128 kB
-    separator = "\t" if path.suffix == ".tsv" else ","
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     table = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=separator)
     if not {"text", "label"} <= set(table.fieldnames or ()):
         raise ValueError(f"{path} has the columns {table.fieldnames}; it needs text and label.")

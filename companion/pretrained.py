@@ -10,14 +10,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from companion.reading import read_packaged
+from companion.reading import import_extra, read_packaged
 from companion.text import check_texts
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def embed_texts(texts: Sequence[str], *, max_tokens: int = 128) -> _Array:
 
     # One thread for each product and one text a core: two threads that share each small product
     # wait for each other most of the time as soon as the machine has something else to do.
-    threads = import_module("threadpoolctl")  # scikit-learn brings it
+    threads = import_extra("threadpoolctl", "pretrained")
     with threads.threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as cores:
         list(cores.map(fill, _batches([len(row) for row in ids])))
     return vectors
@@ -96,17 +95,16 @@ def _batches(lengths: list[int]) -> list[list[int]]:
 
 @lru_cache(maxsize=1)
 def _load() -> tuple[Tokenizer, dict[str, _Array]]:
-    def read_weights(path: Path) -> dict[str, _Array]:
-        from safetensors.numpy import load_file
-
-        return load_file(path)
+    safetensors = import_extra("safetensors.numpy", "pretrained")
+    tokenizers = import_extra("tokenizers", "pretrained")
 
     def read_tokenizer(path: Path) -> Tokenizer:
-        from tokenizers import Tokenizer
+        found: Tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        return found
 
-        return Tokenizer.from_file(str(path))
-
-    weights = read_packaged(_PACKAGE, "model/model.safetensors", read_weights, extra="pretrained")
+    weights: dict[str, _Array] = read_packaged(
+        _PACKAGE, "model/model.safetensors", safetensors.load_file, extra="pretrained"
+    )
     tokenizer = read_packaged(_PACKAGE, "model/tokenizer.json", read_tokenizer, extra="pretrained")
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -130,8 +128,7 @@ def _encode(ids: NDArray[np.int64], weights: dict[str, _Array]) -> _Array:
 
 def _layer(x: _Array, weights: dict[str, _Array], name: str) -> _Array:
     """One layer of the encoder: attention, then two dense layers, each added to its input."""
-    from scipy.special import erf
-
+    erf = import_extra("scipy.special", "pretrained").erf
     batch, tokens, dim = x.shape
     query, key, value = (
         _dense(x, weights, f"{name}.attention.self.{part}")

@@ -7,14 +7,46 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["read_archive", "read_lines", "read_packaged", "read_table"]
+__all__ = ["import_extra", "read_archive", "read_lines", "read_packaged", "read_table"]
 
 _Row = TypeVar("_Row", bound=Sequence[str])
 _Content = TypeVar("_Content")
+
+
+def import_extra(name: str, extra: str) -> Any:
+    """Import a module that the light installation does not bring.
+
+    Args:
+        name: str. The module, for example `"scipy.stats"`.
+        extra: str. The course's group of packages that holds it.
+
+    Returns:
+        The module.
+
+    Raises:
+        ModuleNotFoundError: It, or what it needs, is not installed.
+
+    Example:
+
+    >>> import_extra("scypi.stats", "train")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ModuleNotFoundError: This needs the package 'scypi', ... run: pip install '.[train]'
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).partition(".")[0]
+        raise ModuleNotFoundError(
+            f"This needs the package {missing!r}, which is not installed. From the project's "
+            f"folder run: pip install '.[{extra}]'",
+            name=missing,
+        ) from None
 
 
 def read_lines(package: str, relative_path: str) -> list[str]:
@@ -123,10 +155,14 @@ def read_packaged(
     path = _package_folder(package, extra) / relative_path
     try:
         return read(path)
+    except ModuleNotFoundError:  # of what reads it
+        raise
     except Exception as error:  # a damaged file can raise nearly anything
+        # The module skimage, for example, is in the distribution scikit-image.
+        name = packages_distributions().get(package, [package])[0]
         raise RuntimeError(
-            f"The file {path.name} of the package {package!r} is missing or damaged ({error}). "
-            f"Install it again: pip install --force-reinstall --no-deps {package}"
+            f"The file {path.name} of the package {name!r} is missing or damaged ({error}). "
+            f"Install it again: pip install --force-reinstall --no-deps {name}"
         ) from error
 
 

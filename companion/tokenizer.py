@@ -136,6 +136,9 @@ class BytePairTokenizer:
 
         Args:
             path: path of the file. One that exists is replaced.
+
+        Raises:
+            OSError: If the file cannot be written.
         """
         Path(path).write_text(json.dumps({"merges": self.merges}), encoding="utf-8")
 
@@ -151,6 +154,7 @@ class BytePairTokenizer:
 
         Raises:
             ValueError: If the file holds something else.
+            OSError: If the file is missing or cannot be read.
         """
         try:
             pairs = json.loads(Path(path).read_text(encoding="utf-8"))["merges"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -144,7 +145,7 @@ class Trainer:
         Raises:
             ValueError: If the model is not compiled or the arrays do not fit it.
             CheckpointError: If a checkpoint is damaged, belongs to another run, or cannot be
-                written.
+                written, or if another process is training in the folder.
             FloatingPointError: If the loss is no longer a finite number.
         """
         model = self.model
@@ -168,7 +169,8 @@ class Trainer:
         }
         loop = _Loop(_Rows(x, y, batch_size, self.seed, examples_per_epoch), self.folder, run)
         loop.max_seconds = math.inf if max_seconds is None else max_seconds
-        self._run(loop, epochs, validation_data)
+        with self.folder.lock() if self.folder else contextlib.nullcontext():
+            self._run(loop, epochs, validation_data)
         history = History(loop.metrics, monitor, loop.best_epoch + 1, loop.stopped_epoch > 0)
         if self.progress is not False and in_kernel():
             print(history.summary())
@@ -288,9 +290,17 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
         if saved is None:
             return 0
         arrays, meta = saved
+        lacking = [name for name in ("epoch", "metrics", "run", "stopper") if name not in meta]
+        if lacking or not isinstance(meta["run"], dict):
+            raise CheckpointError(
+                f"The newest checkpoint in {self.folder} is not one of Trainer's: it states no "
+                f"{', '.join(lacking) or 'run'}. Move it away, or use another checkpoint_dir."
+            )
         reason = self._other_run(meta["run"])
         if meta["epoch"] > epochs:
             reason = f"they are of {meta['epoch']} epochs, and epochs={epochs} are asked"
+        if not reason and not self._variables().keys() <= arrays.keys():
+            reason = "arrays are missing in the newest one"
         if reason:
             raise CheckpointError(
                 f"The checkpoints in {self.folder} do not fit this run: {reason}. Train with the "

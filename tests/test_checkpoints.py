@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from companion.checkpoints import (
     CheckpointError,
     CheckpointFolder,
+    holds_model,
     pack,
     unpack,
     write_atomically,
@@ -57,6 +59,21 @@ def test_a_pickle_is_not_read(tmp_path):
     np.savez(tmp_path / "evil.npz", meta=np.array([object()]))
     with pytest.raises(ValueError, match="pickle"):
         unpack((tmp_path / "evil.npz").read_bytes())
+
+
+@pytest.mark.parametrize("content", [b"PK junk", b"PK\x03\x04 junk"])
+def test_what_is_no_npz_file_is_refused_without_advice_to_read_a_pickle(content):
+    with pytest.raises(ValueError, match="npz") as error:
+        unpack(content)
+    assert "pickle" not in str(error.value)
+
+
+def test_a_zip_file_of_other_things_is_refused(tmp_path):
+    for name in ("meta", "meta.npy", "w"):
+        with zipfile.ZipFile(tmp_path / "other.npz", "w") as file:
+            file.writestr(name, "{}")
+        with pytest.raises(ValueError, match=r"something else|cannot|not"):
+            unpack((tmp_path / "other.npz").read_bytes())
 
 
 def test_any_damaged_byte_or_missing_end_is_found_or_harmless():
@@ -162,6 +179,7 @@ def test_a_really_full_disk_leaves_the_last_good_checkpoint(tmp_path):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.slow
 def test_a_kill_while_saving_leaves_a_readable_checkpoint(tmp_path):
     code = f"""
 import numpy as np
@@ -195,8 +213,9 @@ def test_a_failed_write_keeps_the_old_content(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "in use")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionError) as error:
         write_atomically(path, b"new")
+    assert error.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert files(tmp_path) == ["config.json"]
 
@@ -204,3 +223,50 @@ def test_a_failed_write_keeps_the_old_content(tmp_path, monkeypatch):
 def test_at_least_one_checkpoint_must_stay(tmp_path):
     with pytest.raises(ValueError, match="keep is 0"):
         CheckpointFolder(tmp_path, keep=0)
+
+
+def test_only_one_process_trains_in_a_folder_and_a_killed_ones_lock_is_taken_over(tmp_path):
+    folder = CheckpointFolder(tmp_path / "new")
+    code = f"""
+import time
+from companion.checkpoints import CheckpointFolder
+with CheckpointFolder({str(folder.folder)!r}).lock():
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "holds\n"
+        busy = rf"another training \(process {process.pid}\) is using .*new: wait"
+        with pytest.raises(CheckpointError, match=busy), folder.lock():
+            pass
+    finally:
+        process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        process.communicate()
+    with folder.lock(), folder.lock():  # one process may take it twice
+        folder.save(1, ARRAYS, {"epoch": 1})
+    assert epochs(folder) == ["epoch-0001.npz"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with (
+        pytest.raises(CheckpointError, match=r"Cannot write in .*use another folder"),
+        CheckpointFolder(tmp_path / "file" / "checkpoints").lock(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("config", ['{"format": 2}', '{"name": "theirs"}', "[]", "{", None])
+def test_a_folder_of_something_else_is_refused(tmp_path, config):
+    (tmp_path / "weights.npz").write_bytes(b"theirs")
+    if config is not None:
+        (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"weights.npz of something else.*--out DIR"):
+        holds_model(tmp_path, 1, ["config.json", "weights.npz"])
+
+
+def test_a_training_stopped_while_saving_is_no_finished_model(tmp_path):
+    CheckpointFolder(tmp_path / "checkpoints").save(1, ARRAYS, {})
+    (tmp_path / "weights.npz").write_bytes(b"ours")
+    assert not holds_model(tmp_path, 1, ["config.json", "weights.npz"])

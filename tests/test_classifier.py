@@ -173,6 +173,12 @@ def with_pickled_weights(folder):
     change_config(folder, weights_sha256=hashlib.sha256(content).hexdigest())
 
 
+def with_weights_that_are_no_numbers(folder):
+    classifier = load(folder)
+    classifier.model.set_weights([weight * np.nan for weight in classifier.model.get_weights()])
+    classifier.save(folder)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -186,6 +192,10 @@ def with_pickled_weights(folder):
         (lambda f: change_config(f, vocabulary=[1]), "strings only"),
         (lambda f: change_config(f, vocabulary=None), "no usable classifier"),
         (lambda f: change_settings(f, embedding_dim=9), "shapes"),
+        (lambda f: change_settings(f, vocabulary_size=10**11), "vocabulary_size is 100000000000"),
+        (lambda f: change_settings(f, vocabulary_size=[50]), "no usable classifier"),
+        (lambda f: change_config(f, format=["onnx-1"]), "format"),
+        (with_weights_that_are_no_numbers, "nan or infinity"),
         (lambda f: change_settings(f, architecture="lstm"), "shapes"),
         (lambda f: change_settings(f, embedding_dim="8"), "no usable classifier"),
         (lambda f: change_settings(f, layers=3), "layers"),
@@ -196,6 +206,19 @@ def test_a_damaged_folder_is_refused_with_what_to_do(folder, damage, message):
     with pytest.raises(ValueError, match=message) as error:
         load(folder)
     assert "Train again" in str(error.value)
+
+
+@pytest.mark.parametrize(("format", "use"), [("onnx-1", "serve"), ("language-1", "generate")])
+def test_another_kind_of_model_is_named_with_what_reads_it(folder, format, use):
+    change_config(folder, format=format)
+    (folder / "weights.npz").unlink()
+    with pytest.raises(ValueError, match=f"companion {use}"):
+        load(folder)
+
+
+def test_too_few_texts_to_hold_any_out_are_refused_with_what_fit_takes():
+    with pytest.raises(ValueError, match=r"larger validation_split, or patience=None"):
+        make().fit(["good", "bad"], [1, 0], progress=False)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.pkl"])

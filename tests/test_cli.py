@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,7 @@ def folder(tmp_path_factory):
         ("train", "companion evaluate"),
         ("evaluate", "companion predict"),
         ("predict", "probability of that label"),
+        ("generate", "companion train gpt"),
         ("export", "companion serve"),
         ("serve", "GET /metrics"),
         ("cost", "in a year"),
@@ -72,6 +75,7 @@ def test_each_commands_help_shows_an_example_and_what_comes_next(capsys, command
     examples = out.partition("examples:")[2]
     assert f"  companion {command}" in examples
     assert following in examples
+    assert "Args:" not in out  # of the function's docstring only the summary
 
 
 def test_help_loads_neither_numpy_nor_keras():
@@ -108,6 +112,23 @@ def test_an_unknown_name_gets_a_close_match(capsys, words, guess):
     assert f"did you mean '{guess}'?" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dta", "x"], "unknown argument '--dta'"),
+        (["mine.csv"], "unknown name 'mine.csv'; Allowed: 'classifier', 'gpt'. Texts are given"),
+        (["--seed", "-1"], "--seed: give a whole number from 0 to 4,294,967,295, not '-1'"),
+        (["--seed", str(2**32)], "--seed: give a whole number from 0"),
+        (["--epochs", "0"], "--epochs: give a whole number from 1"),
+        (["--batch-size", "0"], "--batch-size is 0: give at least 1"),
+    ],
+)
+def test_a_slip_in_train_is_named_for_what_it_is(capsys, words, message):
+    code, out, err = run(capsys, "train", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
 def test_an_unknown_option_shows_the_commands_usage(capsys):
     code, _, err = run(capsys, "predict", "somewhere", "--threshold", "1")
     assert code == 2
@@ -136,6 +157,7 @@ def test_data_shows_a_sets_card_and_three_examples(capsys):
     assert all(line.split(": ")[0] in dataset.label_names for line in examples)
 
 
+@pytest.mark.slow
 def test_without_keras_help_and_data_work_and_training_says_what_to_install(tmp_path):
     code = "import sys; sys.modules['keras'] = None; from companion.cli import main; "
     data = f"{code} sys.exit(main(['data', 'food_reviews']))"
@@ -153,6 +175,7 @@ def test_without_keras_help_and_data_work_and_training_says_what_to_install(tmp_
     [
         (b"text,label\ncaf\xe9,good\n", "byte 14 is 0xe9"),
         (b"text,label\nab\0,good\n", "byte 13 is zero"),
+        ("text,label\na,b\n".encode("utf-16-le"), "as in UTF-16. Save it as UTF-8 first"),
         (b"review,stars\nfine,5\n", "needs text and label"),
         (b"text,label\nfine,good\n,bad\n", "line 3: the text or the label is missing"),
         (b"text,label\nfine\n", "line 2: the text or the label is missing"),
@@ -179,6 +202,14 @@ def test_tables_may_be_large_quoted_tab_separated_and_marked(tmp_path):
     assert dataset.train.texts == [text.strip(), "很好"]
     assert dataset.train.labels.tolist() == [0, 1]
     assert dataset.label_names == ("a", "b")
+
+
+def test_a_suffix_in_capitals_is_read(tmp_path):
+    from companion.files import load_texts
+
+    path = tmp_path / "MINE.TSV"
+    path.write_text("text\tlabel\nFine.\tgood\nStale.\tbad\n", encoding="utf-8")
+    assert load_texts(str(path)).train.texts == ["Fine.", "Stale."]
 
 
 def test_as_written_leaves_no_choice_of_what_it_decides(capsys):
@@ -243,6 +274,82 @@ def test_a_finished_folder_is_not_overwritten_unless_told(capsys, folder, tmp_pa
     assert code == 0
     assert "holds a finished classifier" in out
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@needs_keras
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("food_reveiws", "did you mean 'food_reviews'?"),
+        ("mine.csv", "mine.csv has 2 texts, of which a fifth is held out: give at least three"),
+    ],
+)
+def test_restart_deletes_nothing_before_the_data_were_looked_at(
+    capsys, folder, tmp_path, monkeypatch, data, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("text,label\nFine.,good\nStale.,bad\n", encoding="utf-8")
+    before = contents(folder)
+    code, out, err = run(capsys, "train", "--restart", "--data", data, "--out", folder)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("restart", [[], ["--restart"]])
+def test_a_folder_of_another_program_is_left_alone(capsys, tmp_path, restart):
+    (tmp_path / "config.json").write_text('{"format": "language-1"}', encoding="utf-8")
+    (tmp_path / "weights.npz").write_bytes(b"theirs")
+    before = contents(tmp_path)
+    code, out, err = run(capsys, "train", "--out", tmp_path, *restart)
+    assert (code, out) == (2, "")
+    assert "config.json and weights.npz of something else" in err
+    assert contents(tmp_path) == before
+
+
+@needs_keras
+def test_an_export_does_not_replace_another_model(capsys, folder, tmp_path):
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    before = contents(tmp_path)
+    code, out, err = run(capsys, "export", folder, "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert "config.json of something else, which would be replaced" in err
+    assert contents(tmp_path) == before
+
+
+@needs_keras
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_a_full_disk_at_the_end_names_the_file_and_says_what_to_do(
+    capsys, folder, tmp_path, monkeypatch, command
+):
+    from companion import checkpoints
+    from companion.classifier import TextClassifier
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    words = {
+        "train": ["--data", folder.parent / "mine.csv", "--architecture", "bag"],
+        "export": [folder],
+    }[command]
+    monkeypatch.setattr(TextClassifier, "fit", lambda *_, **__: None)
+    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    code, out, err = run(capsys, command, *words, "--out", tmp_path / "out")
+    assert (code, out) == (1, "")
+    assert re.search(r"No space left.*(run.json|model.onnx).*Free some space", err)
+    assert not [path for path in contents(tmp_path) if path.name != ".lock"]
+
+
+@needs_keras
+def test_a_place_that_cannot_be_written_is_noticed_before_the_training(capsys, tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    code, out, err = run(capsys, "train", "--out", tmp_path / "file" / "model")
+    assert (code, out) == (1, "")
+    assert "Cannot write in" in err
 
 
 @needs_keras
@@ -353,6 +460,23 @@ def test_predict_reads_thousands_of_lines_and_counts_the_empty_ones(capsys, fold
 
 
 @needs_keras
+def test_one_empty_line_is_one(capsys, folder, tmp_path):
+    (tmp_path / "reviews.txt").write_text("good tea\n\nbad tea\n", encoding="utf-8")
+    assert (
+        "1 empty line is left out"
+        in run(capsys, "predict", folder, "--file", tmp_path / "reviews.txt")[2]
+    )
+
+
+def test_standard_input_is_called_by_its_name(capsys, tmp_path, monkeypatch):
+    for content, message in ((b"\n", "input holds no text"), (b"\xff", "input is not UTF-8")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code, _, err = run(capsys, "predict", tmp_path, "--file", "-")
+        assert code == 2
+        assert f"error: standard {message}" in err
+
+
+@needs_keras
 def test_predict_reads_stdin(capsys, folder, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("stale 汤\n".encode())))
     code, out, _ = run(capsys, "predict", folder, "--file", "-")
@@ -384,6 +508,46 @@ def test_a_strangers_text_cannot_control_the_terminal(capsys, folder):
     _, out, _ = run(capsys, "predict", folder, "good \x1b[2J\x07 tea")
     assert "\x1b" not in out
     assert "\x07" not in out
+
+
+def change_run(folder, target, **changes):
+    """Copies a classifier into a folder and changes what is noted beside it."""
+    for path in folder.iterdir():
+        if path.is_file():
+            (target / path.name).write_bytes(path.read_bytes())
+    run = json.loads((target / "run.json").read_bytes())
+    (target / "run.json").write_text(json.dumps({**run, **changes}), encoding="utf-8")
+
+
+@needs_keras
+def test_a_strangers_label_cannot_control_the_terminal_or_add_a_column(capsys, folder, tmp_path):
+    change_run(folder, tmp_path, label_names=["\x1b]0;pwned\x07no", "b\tb" * 99])
+    _, out, _ = run(capsys, "predict", tmp_path, "good tea", "bad tea")
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert [line.count("\t") for line in out.splitlines()] == [2, 2]
+    assert max(map(len, out.splitlines())) < 80
+
+
+@needs_keras
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label_names": 5},
+        {"label_names": []},
+        {"label_names": None},
+        {"label_names": {"0": 1}},
+        {"label_names": [1, 2]},
+        {"data": 5},
+        {"is_file": "no"},
+    ],
+)
+def test_a_damaged_note_on_the_training_is_refused(capsys, folder, tmp_path, changes):
+    change_run(folder, tmp_path, **changes)
+    for command in (["predict", tmp_path, "good tea"], ["evaluate", tmp_path]):
+        code, out, err = run(capsys, *command)
+        assert (code, out) == (2, "")
+        assert "run.json is missing or damaged" in err
 
 
 @pytest.mark.parametrize(
@@ -449,7 +613,13 @@ def test_cost_prints_the_bill_with_the_date_of_the_price(capsys):
     assert code == 0
     assert "21.00" in out
     assert "2026-11-20" in out
+    assert out.startswith("1,000,000 requests of 200 tokens in and 2 out")
     assert len(run(capsys, *words)[1].splitlines()) > len(out.splitlines())
+
+
+def test_cost_repeats_the_numbers_as_they_were_given(capsys):
+    words = ["cost", "--requests", "0.5", "--tokens-in", "1e6", "--tokens-out", "0.25"]
+    assert "0.5 requests of 1,000,000 tokens in and 0.25 out" in run(capsys, *words)[1]
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,11 @@ def test_a_damaged_text_file_says_how_to_repair_it(content: bytes | None, packag
         load_chinese_reviews(num_train=2, num_test=2)
 
 
+def test_advice_names_what_pip_installs_where_the_module_has_another_name() -> None:
+    with pytest.raises(RuntimeError, match=r"--force-reinstall --no-deps scikit-image"):
+        companion.reading.read_packaged("skimage", "data/none.png", Path.read_bytes)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a table"])
 def test_a_damaged_table_says_how_to_repair_it(content: bytes | None, package: Path) -> None:
     if content is not None:

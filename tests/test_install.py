@@ -130,3 +130,15 @@ def test_every_locked_package_has_a_hash(name: str) -> None:
     entries = [entry for entry in text.replace("\\\n", " ").splitlines() if entry[:1].isalnum()]
     assert entries
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_binder_installs_the_lock_with_the_tool_that_reads_all_of_it() -> None:
+    """pip would ask for what the lock leaves out by pyproject.toml's overrides."""
+    binder = ROOT / "binder"
+    assert (binder / "requirements.txt").read_text("utf-8").split() == [
+        "-r",
+        "../requirements/tool.txt",
+    ]
+    steps = (binder / "postBuild").read_text("utf-8")
+    assert "python -m uv pip install" in steps
+    assert steps.index("-r requirements/all.txt") < steps.index("--editable .")

@@ -6,12 +6,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 from tests.house.launch import GUARD, ROOT, TOKEN, stamp
 from tests.house.notebooks import notebooks
+from tests.house.sample import code, write_notebook
 
 ADDRESS = "https://example.org/somebody/course"
 
@@ -33,10 +33,9 @@ class Shell:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A course of one notebook."""
-    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(GUARD + "\nimport companion")])
     page = tmp_path / "book" / "01_first" / "page.ipynb"
     page.parent.mkdir(parents=True)
-    nbformat.write(nb, page)
+    write_notebook(page, [code("start", GUARD + "\nimport companion")])
     return tmp_path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,18 @@ def test_a_long_text_is_read_up_to_the_limit():
     assert np.allclose(near, far, atol=1e-5)
     near, far = embed_texts([start + "awful", start + "wonderful"], max_tokens=64)
     assert not np.allclose(near, far, atol=1e-3)
+
+
+@pytest.mark.parametrize("missing", ["safetensors", "tokenizers", "threadpoolctl"])
+def test_a_missing_package_says_what_to_install(missing, monkeypatch):
+    from companion import pretrained
+
+    pretrained._load.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"'{missing}'.*'\.\[pretrained\]'"):
+        embed_texts(["tea"])
 
 
 @pytest.mark.parametrize("given", ["one text", [], ["a", ""], ["a", None]])

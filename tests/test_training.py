@@ -234,6 +234,33 @@ def test_another_runs_checkpoint_is_refused_with_what_differs(
         train(build(**model), tmp_path, **{"epochs": 2, **call})
 
 
+@pytest.mark.parametrize("meta", [{}, {"epoch": 1, "metrics": {}, "run": 5, "stopper": {}}])
+def test_a_checkpoint_of_something_else_is_refused(build, tmp_path, meta):
+    from companion.checkpoints import CheckpointFolder
+    from companion.training import CheckpointError
+
+    CheckpointFolder(tmp_path).save(1, {}, meta)
+    with pytest.raises(CheckpointError, match=r"not one of Trainer's: it states no .*run"):
+        train(build(), tmp_path)
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(build, tmp_path):
+    from companion.training import CheckpointError
+
+    code = f"""
+from companion.checkpoints import CheckpointFolder
+with CheckpointFolder({str(tmp_path)!r}).lock():
+    input(CheckpointFolder({str(tmp_path)!r}))
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-u", "-c", code], **pipes) as process:
+        process.stdout.read(1)
+        with pytest.raises(CheckpointError, match=rf"process {process.pid}\) is using"):
+            train(build(), tmp_path)
+        process.stdin.close()
+    assert train(build(), tmp_path).epochs == 4
+
+
 def test_a_loss_that_is_no_number_is_an_error_and_is_not_saved(build, tmp_path, keras):
     diverging = keras.optimizers.SGD(1e30)
     with pytest.raises(FloatingPointError, match=r"in epoch \d.*learning_rate"):
