@@ -97,3 +97,17 @@ def test_the_explorers_picture_runs_from_black_to_white(page: dict[str, Any]) ->
     rows = page["filtered"]("edge", 7, 0)["rows"]
     greys = [row["grey"] for row in rows]
     assert (len(rows), min(greys), max(greys)) == (1600, 0, 100)
+
+
+def test_no_test_patch_shares_a_pixel_with_any_other_patch() -> None:
+    import companion
+
+    page = run_cells("02_concepts/computer_vision", "textures", np=np, companion=companion)
+    side, covered = page["side"], np.zeros((512, 512), dtype=int)
+    for row, column in page["tiles"]:
+        covered[row : row + side, column : column + side] += 1
+    assert covered.max() == 1
+    learned = np.zeros((512, 512), dtype=bool)
+    for row, column in page["above"].reshape(-1, 2):
+        learned[row : row + side, column : column + side] = True
+    assert not (learned & (covered > 0)).any()
