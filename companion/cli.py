@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
@@ -44,6 +45,7 @@ examples:
   companion train --data mine.csv                              columns text and label
   companion train --as-written --out models/as_written         the source document's program
   companion train gpt --minutes 10                             a small GPT on Shakespeare's plays
+  companion train gpt --data letters/ --out models/letters     on the .txt files of a folder
 
 A fifth of the texts is held out, and training stops when they are no longer predicted better.
 Stopped, killed or out of disk space? The same command continues after the last finished epoch.
@@ -156,7 +158,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.note(f"error: {error}")
         return 2
     except (RuntimeError, OSError, ModuleNotFoundError, FloatingPointError) as error:
-        commands.note(f"error: {error}")
+        advice = ""
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = ". Free some space, then run the same command again."
+        commands.note(f"error: {error}{advice}")
         return 1
     return 0
 
@@ -182,11 +187,23 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     for name, (run, add_arguments, epilog) in _COMMANDS.items():
-        texts: dict[str, Any] = {"help": run.__doc__, "description": run.__doc__, "epilog": epilog}
+        summary = (run.__doc__ or "").partition("\n")[0]
+        texts: dict[str, Any] = {"help": summary, "description": summary, "epilog": epilog}
         sub = subparsers.add_parser(name, formatter_class=parser.formatter_class, **texts)
         sub.set_defaults(run=run, parser=sub)
         add_arguments(sub.add_argument)
     return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) < 2**32):
+            most = 2**32 - 1
+            message = f"give a whole number from {least} to {most:,}, not {text!r}"
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return read
 
 
 def _data_arguments(add: Callable[..., Any]) -> None:
@@ -196,19 +213,25 @@ def _data_arguments(add: Callable[..., Any]) -> None:
 
 def _train_arguments(add: Callable[..., Any]) -> None:
     kinds = "gpt: a language model, see the page on it (default: classifier)"
-    add("what", nargs="?", choices=["classifier", "gpt"], default="classifier", help=kinds)
-    add("--data", default="food_reviews", help="name of a data set, or a UTF-8 .csv or .tsv file")
+    # Not with choices: these would be refused before an unknown option that stands in front.
+    add("what", nargs="?", metavar="{classifier,gpt}", default="classifier", help=kinds)
+    data = (
+        "name of a data set, or a UTF-8 .csv or .tsv file; gpt: a text, or a folder of .txt files"
+    )
+    add("--data", default="food_reviews", help=data)
     add("--size", **_SIZE)
     add("--architecture", choices=["lstm", "bag"], help="default: lstm")
     split = "what a token is (default: word; character for chinese_reviews)"
     add("--split", choices=["word", "character"], help=split)
-    add("--epochs", type=int, help="at most so many passes over the data (default: 10)")
+    add("--epochs", type=_whole(1), help="at most so many passes over the data (default: 10)")
     add("--batch-size", type=int, help="texts in one step (default: 32)")
-    add("--seed", type=int, default=0, help="repeats a run, or gives another (default: 0)")
+    add("--seed", type=_whole(0), default=0, help="repeats a run, or gives another (default: 0)")
     where = "where the result goes (default: models/NAME, models/gpt)"
     add("--out", "--folder", type=Path, metavar="DIR", help=where)
     add("--minutes", type=float, help="gpt: stop after this time; the same command goes on")
     add("--steps", type=int, help="gpt: steps planned, a multiple of 100 (default: 2000)")
+    for name, size in language_commands.MODEL.items():
+        add(f"--{name.replace('_', '-')}", type=int, help=f"gpt: its size (default: {size})")
     add("--as-written", action="store_true", help="the source document's settings, see below")
     add("--restart", action="store_true", help="forget what DIR holds and train anew")
 
@@ -250,7 +273,7 @@ def _generate_arguments(add: Callable[..., Any]) -> None:
     add("--temperature", type=float, default=0.8, help="0 or more; see the page (default: 0.8)")
     add("--top-k", type=int, help="draw from so many likeliest tokens only")
     add("--top-p", type=float, default=1.0, help="draw from this share of probability only")
-    add("--seed", type=int, default=0, help="repeats a text, or gives another (default: 0)")
+    add("--seed", type=_whole(0), default=0, help="repeats a text, or gives another (default: 0)")
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None], str]] = {

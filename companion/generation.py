@@ -120,7 +120,7 @@ def generate_tokens(
         *(ids, draws, np.int32(len(prompt)), np.int32(end)),
         *(
             np.float32(max(temperature, 1e-6)),
-            np.int32(top_k or vocabulary_size),
+            np.int32(min(top_k or vocabulary_size, vocabulary_size)),
             np.float32(top_p),
         ),
     )
@@ -130,8 +130,8 @@ def generate_tokens(
 def _check_sampling(temperature: float, top_k: int | None, top_p: float) -> None:
     if not (np.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature={temperature!r} must be a number of at least 0.")
-    if top_k is not None and not top_k >= 1:
-        raise ValueError(f"top_k={top_k!r} must be at least 1, or None for all tokens.")
+    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 1):
+        raise ValueError(f"top_k={top_k!r} must be a whole number from 1, or None for all tokens.")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p!r} must be above 0 and at most 1.")
 

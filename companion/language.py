@@ -173,8 +173,10 @@ class LanguageModel:
             raise ValueError(
                 f"steps={steps} must be a positive multiple of checkpoint_steps={checkpoint_steps}."
             )
-        texts = check_texts(texts)
-        keras.utils.set_random_seed(self.settings["seed"])
+        if batch_size < 1 or not (minutes is None or 0 < minutes < math.inf):
+            raise ValueError(f"batch_size={batch_size} and minutes={minutes} must be positive.")
+        texts, seed = check_texts(texts), self.settings["seed"]
+        keras.utils.set_random_seed(seed)
         self.tokenizer.fit(texts)
         x, y = self._windows(texts, batch_size)
         self.model = self._build()
@@ -185,7 +187,6 @@ class LanguageModel:
             jit_compile=keras.backend.backend() != "torch",
             steps_per_execution=math.gcd(checkpoint_steps, 10),
         )
-        seed = self.settings["seed"]
         trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
         history = trainer.fit(
             x,

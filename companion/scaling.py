@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from companion.reading import import_extra
+
 __all__ = ["ScalingLaw", "fit_scaling_law"]
 
 Floats = NDArray[np.float64]
+_BOUNDS = (0.0, 1 - 1e-9)  # of the floor, as a share of the lowest loss
 
 
 @dataclass(frozen=True)
@@ -95,21 +97,23 @@ def fit_scaling_law(
     losses: ArrayLike,
     *,
     loss_floor: float | None = None,
-    start: ScalingLaw | None = None,
+    start: Sequence[ScalingLaw] = (),
     delta: float = 1e-3,
 ) -> ScalingLaw:
     """Fits the law to measured losses.
 
     The Huber loss of the errors of the logarithm is minimised from many starts: it counts small
-    errors by their square and large ones, of runs that went wrong, by their size.
+    errors by their square and large ones, of runs that went wrong, by their size. The floor itself
+    is searched, and not its logarithm, which would leave a search that comes near zero stuck there.
 
     Args:
         parameters: array of float above 0, shape (n,), n at least 5.
         tokens: array of float above 0, shape (n,).
         losses: array of float above 0, shape (n,). In nats per token.
-        loss_floor: float above 0, or `None`. If given, the floor is held there. Defaults to `None`.
-        start: `ScalingLaw` or `None`. If given, the search starts there alone, as a bootstrap may.
-            Defaults to `None`.
+        loss_floor: float of at least 0 and below the losses, or `None`. If given, the floor is held
+            there. Defaults to `None`.
+        start: sequence of `ScalingLaw`. If not empty, the search starts at these alone, as the many
+            fits of a bootstrap may. Defaults to none.
         delta: float above 0. Error of the logarithm from which on it counts by its size. Defaults
             to `0.001`.
 
@@ -117,7 +121,8 @@ def fit_scaling_law(
         A `ScalingLaw`.
 
     Raises:
-        ValueError: If the arrays differ in length, are too short or hold a number not above 0.
+        ValueError: If the arrays differ in length, are too short or hold a number not above 0, or
+            if `loss_floor` is out of range.
 
     Example:
         >>> true = ScalingLaw(1.8, 480.0, 0.35, 2100.0, 0.37)
@@ -129,61 +134,86 @@ def fit_scaling_law(
     Reference:
         Hoffmann et al., 2022, section 3.3; Besiroglu et al., 2024.
     """
-    from scipy.optimize import minimize
-
     n, d, y = (np.log(_positive(*pair)) for pair in _named(parameters, tokens, losses))
     if not n.shape == d.shape == y.shape or n.ndim != 1 or len(n) < 5:
         raise ValueError(
             f"parameters, tokens and losses must be of one length of at least 5, not of shapes "
             f"{n.shape}, {d.shape} and {y.shape}."
         )
-    free = np.array([True, True, True, True, loss_floor is None])
-    floor = np.log(_positive("loss_floor", loss_floor)) if loss_floor is not None else 0.0
+    lowest = float(np.min(losses))
+    if loss_floor is not None and not 0 <= loss_floor < lowest:
+        raise ValueError(f"loss_floor={loss_floor!r} must be at least 0 and below {lowest:.3g}.")
     # Centred logarithms part the weights from the exponents, and the search takes few steps.
-    centred = n - n.mean(), d - d.mean(), y
-    # Squared errors lead near the optimum quickly; the Huber loss then settles it.
-    best: Any = None
-    for x in _starts(n, d, y, start):
-        x[4] = x[4] if loss_floor is None else floor
-        found = minimize(_huber(*centred, 1.0, free), x, jac=True, method="L-BFGS-B")
-        best = found if best is None or found.fun < best.fun else best
-    best = minimize(_huber(*centred, delta, free), best.x, jac=True, method="L-BFGS-B")
-    first, alpha, second, beta, log_floor = (float(v) for v in best.x)
-    a, b = np.exp(first + alpha * n.mean()), np.exp(second + beta * d.mean())
-    return ScalingLaw(float(np.exp(log_floor)), float(a), alpha, float(b), beta)
+    centred = n - n.mean(), d - d.mean(), y - y.min()
+    held = _BOUNDS if loss_floor is None else (loss_floor / lowest,) * 2
+    starts = _starts(float(n.mean()), float(d.mean()), lowest, start)
+    first, alpha, second, beta, share = _search(centred, starts, held, delta)
+    a = lowest * float(np.exp(first + alpha * n.mean()))
+    b = lowest * float(np.exp(second + beta * d.mean()))
+    return ScalingLaw(
+        lowest * share if loss_floor is None else float(loss_floor), a, alpha, b, beta
+    )
+
+
+def _search(
+    centred: tuple[Floats, Floats, Floats],
+    starts: list[Floats],
+    held: tuple[float, float],
+    delta: float,
+) -> list[float]:
+    """Returns the constants with the lowest loss that the search finds from any of the starts."""
+    minimize = import_extra("scipy.optimize", "train").minimize
+    threads = import_extra("threadpoolctl", "train")
+    options = {"jac": True, "method": "L-BFGS-B", "bounds": [(None, None)] * 4 + [held]}
+    # Several threads would take fifty times as long as one for matrices of five rows.
+    with threads.threadpool_limits(1):
+        # Squared errors lead near the optimum quickly; the Huber loss then settles it.
+        near = [minimize(_huber(*centred, 1.0), x, **options).x for x in starts]
+        ends = [minimize(_huber(*centred, delta), x, **options) for x in near]
+    return [float(v) for v in min(ends, key=lambda end: end.fun).x]
 
 
 def _huber(
-    n: Floats, d: Floats, y: Floats, delta: float, free: NDArray[np.bool_]
+    n: Floats, d: Floats, y: Floats, delta: float
 ) -> Callable[[Floats], tuple[float, Floats]]:
-    """Returns the loss and its gradient as a function of the five constants, three as logs."""
+    """Returns the loss and its gradient as a function of the constants: weights as logarithms."""
 
     def objective(x: Floats) -> tuple[float, Floats]:
-        terms = np.stack([x[0] - x[1] * n, x[2] - x[3] * d, np.full_like(n, x[4])])  # (3, runs)
-        top = terms.max(axis=0)
-        shares = np.exp(terms - top)
-        predicted = top + np.log(shares.sum(axis=0))
-        shares /= shares.sum(axis=0)
-        error = predicted - y
+        terms = np.stack([x[0] - x[1] * n, x[2] - x[3] * d, np.zeros_like(n)])  # (3, runs)
+        top = terms.max(axis=0)  # taken out, so that no far step overflows
+        first, second, one = np.exp(terms - top)
+        predicted = first + second + x[4] * one
+        error = top + np.log(predicted) - y
         clipped = np.clip(error, -delta, delta)
+        pull = clipped / delta / predicted
+        first, second, one = pull * first, pull * second, pull * one
+        by_constant = (first, -n * first, second, -d * second, one)
         value = np.sum(clipped * (error - clipped / 2)) / delta
-        by_run = np.stack([shares[0], -n * shares[0], shares[1], -d * shares[1], shares[2]])
-        return float(value), np.where(free, by_run @ clipped / delta, 0.0)
+        return float(value), np.array([part.sum() for part in by_constant])
 
     return objective
 
 
-def _starts(n: Floats, d: Floats, y: Floats, start: ScalingLaw | None) -> list[Floats]:
-    if start is not None:
-        first = np.log(start.a) - start.alpha * n.mean()
-        second = np.log(start.b) - start.beta * d.mean()
-        floor = np.log(max(start.loss_floor, 1e-6))
-        return [np.array([first, start.alpha, second, start.beta, floor])]
-    lowest, found = np.exp(y).min(), []
-    for alpha, beta, share in product((0.2, 0.6), (0.2, 0.6), (0.1, 0.5, 0.9)):
+def _starts(n: float, d: float, lowest: float, start: Sequence[ScalingLaw]) -> list[Floats]:
+    """Returns where to begin: two weights as logarithms, exponents, floor, in lowest losses."""
+    if start:
+        return [
+            np.array(
+                [
+                    np.log(law.a / lowest) - law.alpha * n,
+                    law.alpha,
+                    np.log(law.b / lowest) - law.beta * d,
+                    law.beta,
+                    min(law.loss_floor / lowest, _BOUNDS[1]),
+                ]
+            )
+            for law in start
+        ]
+    found = []
+    for alpha, beta, share in product((0.2, 0.6), (0.2, 0.6), (0.0, 0.3, 0.6, 0.9)):
         # The two terms begin as equal parts of what is above the floor.
-        rest = np.log((1 - share) * lowest / 2)
-        found.append(np.array([rest, alpha, rest, beta, np.log(share * lowest)]))
+        rest = np.log((1 - share) / 2)
+        found.append(np.array([rest, alpha, rest, beta, share]))
     return found
 
 

@@ -115,6 +115,11 @@ def test_no_argument_is_compiled_into_the_loop(model, monkeypatch):
     assert parameters == len(calls[0]) + len(model.weights)
 
 
+def test_a_top_k_above_the_vocabulary_keeps_all(model):
+    plain = companion.generate_tokens(model, [1, 2], 5, seed=3)
+    assert companion.generate_tokens(model, [1, 2], 5, seed=3, top_k=10**12) == plain
+
+
 def test_new_weights_reach_the_compiled_loop():
     model = small_gpt()
     before = companion.generate_tokens(model, [1, 2], 10, temperature=0)
@@ -173,6 +178,7 @@ def test_an_impossible_model_is_refused(options, said):
         ([1], 3, {"temperature": -1}),
         ([1], 3, {"temperature": float("nan")}),
         ([1], 3, {"top_k": 0}),
+        ([1], 3, {"top_k": 2.7}),
         ([1], 3, {"top_p": 0}),
         ([1], 3, {"top_p": 1.1}),
     ],

@@ -186,6 +186,7 @@ def test_weights_of_another_size_are_refused(language, tmp_path):
         ("the", {"num_tokens": 12}, "Shorten"),
         ("the", {"num_tokens": 3, "temperature": -1}, "temperature"),
         ("the", {"num_tokens": 3, "top_k": 0}, "top_k"),
+        ("the", {"num_tokens": 3, "top_k": 2.7}, "top_k"),
         ("the", {"num_tokens": 3, "top_p": 0}, "top_p"),
     ],
 )
@@ -197,6 +198,8 @@ def test_a_wrong_request_is_refused(language, prompt, options, said):
 @pytest.mark.parametrize(
     ("texts", "plan", "said"),
     [
+        (TEXTS, {"minutes": float("nan")}, "positive"),
+        (TEXTS, {"batch_size": 0}, "positive"),
         (["short"], {}, "give more text"),
         ([], {}, "empty"),
         (TEXTS, {"steps": 3}, "multiple"),
@@ -244,9 +247,99 @@ def test_the_commands_train_stop_continue_and_write(tmp_path, capsys, monkeypatc
     assert "no usable language model" in capsys.readouterr().err
 
 
+OTHER = {f"{i}.txt": f"letter {i}: the cat sat on mat {i}. " * 40 for i in range(3)}
+SIZES = ["--vocabulary-size", "270", "--sequence-length", "16", "--hidden-dim", "16"]
+SIZES += ["--num-layers", "1", "--num-heads", "2"]
+
+
+def test_another_text_and_size_are_learnt_and_the_same_command_goes_on(tmp_path, capsys):
+    from companion import cli
+    from companion.language import LanguageModel
+
+    (tmp_path / "letters").mkdir()
+    for name, text in OTHER.items():
+        (tmp_path / "letters" / name).write_text(text, "utf-8")
+    out = tmp_path / "out"
+    command = ["train", "gpt", "--data", str(tmp_path / "letters"), "--out", str(out), *SIZES]
+    command += ["--steps", "200", "--batch-size", "1"]
+    assert cli.main([*command, "--minutes", "1e-9"]) == 0
+    assert cli.main([*command, "--hidden-dim", "32"]) == 1  # another model than the folder's
+    assert "has changed" in capsys.readouterr().err
+    assert cli.main(command) == 0
+    assert "200 of 200 steps" in capsys.readouterr().out
+    evidence = json.loads((out / "evidence.json").read_text())
+    assert list(evidence["bits_per_byte"]) == ["2.txt", "all"]  # the last document is held out
+    assert "--hidden-dim 16" in evidence["command"]
+    language = LanguageModel.load(out)
+    assert language.bits_per_byte([OTHER["2.txt"]]) == pytest.approx(
+        evidence["bits_per_byte"]["all"], abs=1e-3
+    )
+    assert language.settings["num_heads"] == 2
+
+
+def test_the_last_tenth_of_a_file_is_held_out(tmp_path):
+    from companion.language_commands import _texts
+
+    text = "".join(f"line {i}\n" for i in range(100))
+    (tmp_path / "a.txt").write_text(text, "utf-8")
+    (train,), test = _texts(str(tmp_path / "a.txt"))
+    assert train + test["a.txt"] == text
+    assert len(test["a.txt"]) == pytest.approx(len(text) / 10, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no text"),
+        (b" \n", "no text"),
+        (b"a", "too short"),
+        (b"short text", "too few"),
+        (b"caf\xe9 " * 99, "not UTF-8"),
+        (b"P\x00K" * 99, "no UTF-8"),
+        (None, "there is no file"),
+    ],
+)
+def test_a_text_that_nothing_can_learn_from_is_refused(tmp_path, capsys, content, said):
+    from companion import cli
+
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    command = ["train", "gpt", "--data", str(path), "--out", str(tmp_path / "out"), *SIZES]
+    assert cli.main(command) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
-    [["gpt", "--epochs", "3"], ["gpt", "--data", "chinese_reviews"], ["--minutes", "1"]],
+    [
+        ["--steps", "0"],
+        ["--batch-size", "0"],
+        ["--minutes", "nan"],
+        ["--minutes", "0"],
+        ["--size", "full"],
+        ["--num-heads", "3"],
+        ["--num-layers", "0"],
+    ],
+)
+def test_an_impossible_plan_or_size_is_refused(tmp_path, capsys, words):
+    from companion import cli
+
+    path = tmp_path / "mine.txt"
+    path.write_text("\n".join(OTHER.values()), "utf-8")
+    command = ["train", "gpt", "--data", str(path), "--out", str(tmp_path / "out"), *SIZES, *words]
+    assert cli.main(command) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gpt", "--epochs", "3"],
+        ["gpt", "--data", "chinese_reviews"],
+        ["--minutes", "1"],
+        ["--num-layers", "2"],
+    ],
 )
 def test_an_argument_of_the_other_kind_is_refused(words, capsys):
     from companion import cli

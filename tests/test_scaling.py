@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from companion import ScalingLaw, facts, fit_scaling_law
+from companion import ScalingLaw, facts, fit_scaling_law, load_evidence
 
 LAW = ScalingLaw(1.8, 480.0, 0.35, 2100.0, 0.37)
 CONSTANTS = st.builds(
@@ -67,6 +67,33 @@ def test_one_run_that_went_wrong_hardly_moves_the_fit():
 def test_a_floor_that_is_given_is_kept():
     n, d = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10]))
     assert fit_scaling_law(n, d, LAW.loss(n, d), loss_floor=1.5).loss_floor == pytest.approx(1.5)
+
+
+def test_a_fit_that_starts_at_no_floor_still_finds_the_floor():
+    n, d = (grid.ravel() for grid in np.meshgrid([1e7, 1e8, 1e9, 1e10], [1e9, 1e10, 1e11]))
+    start = ScalingLaw(0.0, 10.0, 0.1, 10.0, 0.1)
+    found = fit_scaling_law(n, d, LAW.loss(n, d), start=[start])
+    assert found.loss_floor == pytest.approx(LAW.loss_floor, rel=0.02)
+
+
+def test_no_held_floor_describes_the_stored_runs_better_than_the_fitted_one():
+    runs = load_evidence("scaling_sweep")["runs"]
+    n, d, y = (np.array([run[k] for run in runs]) for k in ("parameters", "bytes_seen", "loss"))
+    n, d, y = (column[n < n.max()] for column in (n, d, y))
+
+    def objective(law):  # the Huber loss of the errors of the logarithm
+        error = np.abs(np.log(law.loss(n, d) / y))
+        return np.sum(np.minimum(error, 1e-3) * (error - np.minimum(error, 1e-3) / 2)) / 1e-3
+
+    best = objective(fit_scaling_law(n, d, y))
+    for floor in (0, 0.2, 0.4, 0.6, 1.0, 1.3):
+        assert best <= objective(fit_scaling_law(n, d, y, loss_floor=floor)) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("floor", [-0.1, 3.0, float("nan")])
+def test_a_floor_above_the_losses_is_refused(floor):
+    with pytest.raises(ValueError, match="loss_floor"):
+        fit_scaling_law([1e6] * 6, [1e9] * 6, [3.0] * 6, loss_floor=floor)
 
 
 def test_printed_constants_contradict_the_printed_rule():
