@@ -13,7 +13,7 @@ import pytest
 MARKERS = {
     "tensorflow": "imports TensorFlow, which takes seconds",
     "site": "builds the site or opens it in a browser",
-    "slow": "takes more than a second or two: runs notebooks, trains",
+    "slow": "takes more than about half a second: runs notebooks, trains",
 }
 
 

@@ -154,6 +154,7 @@ def test_a_second_backward_replaces_the_gradients_of_the_first() -> None:
     assert float(x.grad) == 6
 
 
+@pytest.mark.slow
 def test_a_chain_of_ten_thousand_operations_is_differentiated() -> None:
     x = link = Tensor(1.0)
     for _ in range(10_000):

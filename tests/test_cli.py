@@ -136,6 +136,7 @@ def test_an_unknown_option_shows_the_commands_usage(capsys):
     assert "--threshold" in err
 
 
+@pytest.mark.slow
 def test_data_lists_every_set_with_size_and_licence(capsys):
     from companion.data import list_datasets
 
@@ -145,6 +146,7 @@ def test_data_lists_every_set_with_size_and_licence(capsys):
     assert all(f"{name}\n" in out for name in list_datasets())
 
 
+@pytest.mark.slow
 def test_data_shows_a_sets_card_and_three_examples(capsys):
     from companion.data import load_dataset
 
@@ -599,6 +601,7 @@ def test_the_saved_run_names_the_data_and_the_labels(folder):
     assert run["data"] == str(folder.parent / "mine.csv")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error_message():
     command = [sys.executable, "-m", "companion.cli", "data"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -273,6 +273,7 @@ def test_texts_that_differ_in_content_are_not(first: str, second: str) -> None:
 
 
 @given(st.lists(st.text("aA !好。", max_size=3), max_size=9))
+@pytest.mark.slow
 def test_a_list_without_its_repeats_has_none(texts: list[str]) -> None:
     repeats = find_duplicates(texts)
     assert all(first < repeat for first, repeat in repeats)

@@ -45,6 +45,7 @@ def test_the_exact_interval_covers_the_truth_at_least_as_often_as_it_says() -> N
         assert 0.95 <= covered < 0.995
 
 
+@pytest.mark.slow
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     samples = np.random.default_rng(0).exponential(size=(150, 100))
     covered = sum(

@@ -57,17 +57,20 @@ def test_the_order_of_the_labels_is_mixed(digits: ImageDataset) -> None:
     assert len(set(digits.train.y[:50].tolist())) == 10
 
 
+@pytest.mark.slow
 def test_the_test_split_does_not_depend_on_the_number_of_training_images() -> None:
     few, many = (load_digits(num_train=n, num_test=200) for n in (100, 400))
     np.testing.assert_array_equal(few.test.x, many.test.x)
     np.testing.assert_array_equal(few.test.y, many.test.y)
 
 
+@pytest.mark.slow
 def test_a_larger_training_split_contains_a_smaller_one() -> None:
     few, many = (load_digits(num_train=n, num_test=200) for n in (100, 400))
     assert images(few.train) < images(many.train)
 
 
+@pytest.mark.slow
 def test_another_seed_splits_otherwise_and_the_same_seed_alike() -> None:
     first, again, other = (load_digits(100, 100, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.train.x, again.train.x)

@@ -76,6 +76,7 @@ def test_a_fit_that_starts_at_no_floor_still_finds_the_floor():
     assert found.loss_floor == pytest.approx(LAW.loss_floor, rel=0.02)
 
 
+@pytest.mark.slow
 def test_no_held_floor_describes_the_stored_runs_better_than_the_fitted_one():
     runs = load_evidence("scaling_sweep")["runs"]
     n, d, y = (np.array([run[k] for run in runs]) for k in ("parameters", "bytes_seen", "loss"))

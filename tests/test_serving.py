@@ -157,6 +157,7 @@ def test_a_web_page_cannot_reach_it_under_another_name(service):
     assert "evil.example" in answer["error"]
 
 
+@pytest.mark.slow
 def test_fifty_parallel_requests_are_each_answered_with_their_own_scores(service):
     texts = [f"{'x' * (i % 17)}review {i}" for i in range(50)]
     with ThreadPoolExecutor(50) as pool:
@@ -277,6 +278,7 @@ def test_a_request_that_arrives_while_stopping_is_answered():
     assert service.unanswered == 0
 
 
+@pytest.mark.slow
 def test_a_request_that_never_arrives_whole_is_counted_and_delays_no_stop_for_long():
     service = Service(Counting(), seconds=0.5)
     service.start()

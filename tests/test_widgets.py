@@ -226,6 +226,7 @@ def test_the_notebooks_controls_redraw_the_chart_and_its_readouts(quick_drawing:
     assert "<dd>-1.000</dd>" in picture.value
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_from_the_rows() -> None:
     states = [make().state(exponent=e)["rows"] for e in (1, 2)]
     line, curve = (draw_chart(CHART, rows, "svg") for rows in states)
