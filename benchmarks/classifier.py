@@ -14,7 +14,6 @@ on held-back training reviews, over six other seeds; the test reviews had no par
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import sys
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import fresh, missing, use_cores, versions
+from benchmarks.runs import fresh, missing, parser, use_cores, versions
 
 COMMAND = "python -m benchmarks.classifier"
 FILE = Path(__file__).parents[1] / "companion/measurements/classifier_speed.json"
@@ -326,14 +325,10 @@ def measure(file: Path | None, minutes: float) -> Arrays:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, default=FILE)
-    parser.add_argument("--threads", type=int, help="cores to use; given, no file is written")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after so many")
-    parser.add_argument("--one", choices=list(VARIANTS), help="train this one here and print it")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--profile", action="store_true", help="time single steps and print them")
-    chosen = parser.parse_args(arguments)
+    options = parser(__doc__, FILE, VARIANTS)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--profile", action="store_true", help="time single steps and print them")
+    chosen = options.parse_args(arguments)
     if chosen.threads:
         use_cores(chosen.threads)
     if chosen.one or chosen.profile:

@@ -10,7 +10,6 @@ run; the command goes on where it stopped, and takes about fifteen minutes on tw
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import cores, fresh, missing, use_cores, versions
+from benchmarks.runs import cores, fresh, missing, parser, use_cores, versions
 
 COMMAND = "python -m benchmarks.gpt"
 FILE = Path(__file__).parents[1] / "companion/measurements/gpt_speed.json"
@@ -214,14 +213,10 @@ def measure(file: Path | None, minutes: float) -> Arrays:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, default=FILE)
-    parser.add_argument("--threads", type=int, help="cores to use; given, no file is written")
-    parser.add_argument("--minutes", type=float, default=60, help="start no run after so many")
-    parser.add_argument("--one", choices=list(VARIANTS), help="train this one here and print it")
-    parser.add_argument("--size", choices=list(WIDTHS), default=next(iter(WIDTHS)))
-    parser.add_argument("--peak", choices=["tensorflow", "torch"], help="multiply matrices here")
-    chosen = parser.parse_args(arguments)
+    options = parser(__doc__, FILE, VARIANTS)
+    options.add_argument("--size", choices=list(WIDTHS), default=next(iter(WIDTHS)))
+    options.add_argument("--peak", choices=["tensorflow", "torch"], help="multiply matrices here")
+    chosen = options.parse_args(arguments)
     if chosen.threads:
         use_cores(chosen.threads)
     if chosen.one:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import importlib.util
 import json
@@ -9,6 +10,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 MISSING = {
@@ -51,6 +54,16 @@ def fresh(module: str, engine: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures | {"process_seconds": round(time.perf_counter() - begin, 3)}
+
+
+def parser(description: str | None, file: Path, variants: Iterable[str]) -> argparse.ArgumentParser:
+    """Returns the parser with the options that every benchmark of variants takes."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("file", nargs="?", type=Path, default=file)
+    options.add_argument("--threads", type=int, help="cores to use; given, no file is written")
+    options.add_argument("--minutes", type=float, default=60, help="start no run after so many")
+    options.add_argument("--one", choices=list(variants), help="train this one here and print it")
+    return options
 
 
 def versions() -> dict[str, Any]:
