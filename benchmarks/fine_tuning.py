@@ -1,13 +1,14 @@
-"""Pre-train a small GPT on reviews without labels, then adapt it with few labels in several ways.
+"""Pre-train a small GPT on texts without labels, then adapt it with few labels in several ways.
 
 ``python -m benchmarks.fine_tuning`` writes ``companion/measurements/fine_tuning.json`` after each
 run and goes on where it stopped; delete the file and the working folder to start over. It takes
 about twenty minutes on two slow cores.
 
 Every method reads the first words of a review, gets the same labelled reviews and is judged on the
-same test reviews. The learning rates are chosen on training reviews that no run learns from, never
-on the test reviews. A run's answers are kept as bits, so that two methods can be compared review
-by review.
+same test reviews. Pre-training reads reviews; before one method it reads as much prose besides,
+Shakespeare's plays, in twice as many steps. The learning rates are chosen on training reviews that
+no run learns from, never on the test reviews. A run's answers are kept as bits, so that two methods
+can be compared review by review.
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ RATES = {
     "full": (3e-4, 1e-3, 3e-3, 1e-2),
     "lora": (3e-3, 1e-2, 3e-2, 1e-1),
 }
-METHODS = ("tfidf", "minilm", "probe", "scratch", "full", "lora")
+RATES["prose"] = RATES["full"]  # fully fine-tuned too, after reviews and prose
+METHODS = ("tfidf", "minilm", "probe", "scratch", "full", "lora", "prose")
 CHOSEN_WITH, CHOICE_SEED = 500, 99
 FORGETTING_TEXTS = 200
+PROSE_HELD_OUT = 50_000  # characters
 
 
 @lru_cache
@@ -69,21 +72,31 @@ def data() -> dict[str, Any]:
     }
 
 
-def pretrain(folder: Path, minutes: float | None) -> companion.LanguageModel:
-    """The language model that all but two methods start from; a saved one is read again."""
+def prose() -> tuple[str, str]:
+    """As many characters of plays as the reviews to pre-train on have, and others held out."""
+    plays = companion.load_shakespeare()
+    size = sum(map(len, data()["learn"]["whole"] + data()["choose"]["whole"]))
+    return "\n".join(plays.train.values())[:size], "\n".join(plays.test.values())[:PROSE_HELD_OUT]
+
+
+def pretrain(
+    folder: Path, minutes: float | None, with_prose: bool = False
+) -> companion.LanguageModel:
+    """A language model of the reviews, or of them and prose; a saved one is read again."""
     if (folder / "model/config.json").is_file():
         return companion.LanguageModel.load(folder / "model")
+    steps = STEPS_BEFORE * (2 if with_prose else 1)
     language = companion.LanguageModel(**SIZES, num_heads=4, seed=0)
     language.fit(
-        data()["learn"]["whole"] + data()["choose"]["whole"],
-        steps=STEPS_BEFORE,
+        data()["learn"]["whole"] + data()["choose"]["whole"] + [prose()[0]] * with_prose,
+        steps=steps,
         batch_size=BATCH_SIZE,
         checkpoint_dir=folder / "checkpoints",
         minutes=minutes,
         progress=False,
     )
     print("steps of pre-training:", language.steps, flush=True)
-    if language.steps < STEPS_BEFORE:
+    if language.steps < steps:
         sys.exit("Pre-training is not finished: the same command goes on.")
     language.save(folder / "model")
     return language
@@ -226,13 +239,14 @@ def draw(num_labels: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(len(data()["learn"]["y"]))[:num_labels]
 
 
-def choose_rates(learners: dict[str, Learner], x: dict[str, np.ndarray], known: Any) -> Any:
+def choose_rates(learners: dict[str, Learner], rows_of: dict[str, Any], known: Any) -> Any:
     """Accuracy of each method's learning rates on the reviews kept for this choice."""
     y, rows = data()["learn"]["y"], draw(CHOSEN_WITH, CHOICE_SEED)
     for method, rates in RATES.items():
         for rate in rates:
             if any(c["method"] == method and c["rate"] == rate for c in known):
                 continue
+            x = rows_of[method]
             learners[method].learn(x["learn"][rows], y[rows], STEPS[CHOSEN_WITH], rate, CHOICE_SEED)
             right = (learners[method].scores(x["choose"]) > 0) == (data()["choose"]["y"] == 1)
             yield {"method": method, "rate": rate, "accuracy": round(float(right.mean()), 4)}
@@ -259,17 +273,27 @@ def measure(
     """Adds to the evidence what it lacks, and keeps it after each step."""
     from sklearn.metrics import roc_auc_score
 
-    language = pretrain(folder, minutes)
-    held_out = data()["test"]["whole"][:FORGETTING_TEXTS]
-    learners = {method: Learner(language, method) for method in RATES}
+    language, of_both = pretrain(folder, minutes), pretrain(folder / "prose", minutes, True)
+    held_out, play = data()["test"]["whole"][:FORGETTING_TEXTS], [prose()[1]]
+    learners = {m: Learner(of_both if m == "prose" else language, m) for m in RATES}
     rows_of = {
-        p: to_rows(language.tokenizer, data()[p]["cut"]) for p in ("learn", "choose", "test")
+        m: {p: to_rows(learner.tokenizer, data()[p]["cut"]) for p in ("learn", "choose", "test")}
+        for m, learner in learners.items()
     }
     if "bits_before" not in evidence:
         evidence["bits_before"] = round(language.bits_per_byte(held_out), 5)
         evidence["parameters"] = language.model.count_params()
         evidence["trained"] = {m: learners[m].trained_parameters() for m in RATES}
         evidence["labels"] = "".join(str(int(label)) for label in data()["test"]["y"])
+        keep()
+    if "prose" not in evidence:
+        evidence["prose"] = {
+            "characters": len(prose()[0]),
+            "pretraining_steps": of_both.steps,
+            "bits_before": round(of_both.bits_per_byte(held_out), 5),
+            "play_bits_before": round(of_both.bits_per_byte(play), 5),
+            "play_bits_of_reviews_alone": round(language.bits_per_byte(play), 5),
+        }
         keep()
     for choice in choose_rates(learners, rows_of, list(evidence["choices"])):
         evidence["choices"].append(choice)
@@ -295,11 +319,15 @@ def measure(
             scores = linear(fixed[method]["learn"], rows, fixed[method]["test"])
         else:
             learner, rate = learners[method], best[method]["rate"]
-            learner.learn(rows_of["learn"][rows], y[rows], STEPS[num_labels], rate, seed)
-            scores = learner.scores(rows_of["test"])
+            x = rows_of[method]
+            learner.learn(x["learn"][rows], y[rows], STEPS[num_labels], rate, seed)
+            scores = learner.scores(x["test"])
             if method != "scratch":
-                bits = companion.bits_per_byte(learner.gpt, language.tokenizer, held_out)
+                bits = companion.bits_per_byte(learner.gpt, learner.tokenizer, held_out)
                 run["bits_after"] = round(bits, 5)
+            if method == "prose":
+                bits = companion.bits_per_byte(learner.gpt, learner.tokenizer, play)
+                run["play_bits_after"] = round(bits, 5)
         said = scores > 0
         run["auc"] = round(float(roc_auc_score(truth, scores)), 4)
         run["accuracy"] = round(float((said == truth).mean()), 4)

@@ -1,8 +1,10 @@
-"""The small GPT in PyTorch, with the parts and sizes of `companion.models.build_gpt`."""
+"""The small GPT in PyTorch, with the parts and sizes of `companion.models.build_gpt`.
+
+Positions are learned, as in GPT-2; norms, attention and the order of the parts are the course's.
+"""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,12 +22,11 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Returns the block's output, of the shape of x: (batch, length, width)."""
         batch, length, width = x.shape
         heads = self.qkv(self.attention_norm(x)).view(batch, length, 3 * self.num_heads, -1)
         query, key, value = heads.transpose(1, 2).chunk(3, dim=1)  # (batch, heads, length, dim)
-        query, key = turn(query, cosine, sine), turn(key, cosine, sine)
         attention = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         together = attention.transpose(1, 2).reshape(batch, length, width)
         x = x + self.attention_output(together)
@@ -38,27 +39,16 @@ class GPT(nn.Module):
     def __init__(self, vocabulary: int, sequence: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(sequence, width)
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
         self.final_norm = nn.RMSNorm(width, eps=1e-6)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
-        half = width // heads // 2
-        rates = 10000.0 ** (-torch.arange(half) / half)
-        angles = torch.arange(sequence)[:, None] * rates
-        self.register_buffer("cosine", angles.cos())
-        self.register_buffer("sine", angles.sin())
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns the logits."""
-        x = self.embedding(ids)
+        x = self.embedding(ids) + self.positions.weight[: ids.shape[1]]
         for block in self.blocks:
-            x = block(x, self.cosine, self.sine)
+            x = block(x)
         return functional.linear(self.final_norm(x), self.embedding.weight)
-
-
-def turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turns pairs of numbers (the i-th of each half) by their place's angle."""
-    first, second = x.chunk(2, dim=-1)
-    cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)

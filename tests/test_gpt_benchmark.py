@@ -53,7 +53,7 @@ def test_operations_are_those_of_every_product_counted_one_by_one() -> None:
     pairs = places * (places + 1) / 2  # each place and itself or one before
     attention = gpt.LAYERS * 2 * (2 * width * pairs) / places
     norms = width * (2 * gpt.LAYERS + 1)
-    parameters = (for_one // 2) + norms
+    parameters = (for_one // 2) + norms + places * width
     expected = 3 * (for_one + attention)
     assert gpt.flops_per_token(parameters, width) == pytest.approx(expected, rel=0.02)
 
@@ -95,11 +95,12 @@ def test_both_models_give_the_same_logits() -> None:
     from benchmarks.gpt_torch import GPT
     from companion.models import build_gpt
 
-    ours, theirs = build_gpt(65, 16, 32, 2, 4), GPT(65, 16, 32, 2, 4)
-    weights = ours.get_weights()
+    theirs = GPT(65, 16, 32, 2, 4)
+    ours = build_gpt(65, 16, 32, 2, 4, positions="learned")
+    weights, kept = ours.get_weights(), ("embedding.weight", "positions.weight")
     with torch.no_grad():
         for (name, parameter), value in zip(theirs.named_parameters(), weights, strict=True):
-            parameter.copy_(torch.tensor(value if name == "embedding.weight" else value.T))
+            parameter.copy_(torch.tensor(value if name in kept else value.T))
     ids = np.random.default_rng(0).integers(0, 65, (2, 16))
     with torch.no_grad():
         expected = theirs(torch.tensor(ids)).numpy()

@@ -52,7 +52,7 @@ class TestStoredRuns:
     def test_a_chosen_learning_rate_is_never_at_the_end_of_those_tried(
         self, evidence: dict[str, Any]
     ) -> None:
-        for method in TRAINED:
+        for method in (*TRAINED, "prose"):
             tried = [c for c in evidence["choices"] if c["method"] == method]
             best = max(tried, key=lambda choice: choice["accuracy"])["rate"]
             rates = [choice["rate"] for choice in tried]
@@ -65,6 +65,22 @@ class TestStoredRuns:
         )
         mean = {way: np.mean([run["bits_after"] for run in runs]) for way, runs in after.items()}
         assert mean["full"] > mean["lora"]
+
+    def test_fine_tuning_forgot_the_plays_too(self, evidence: dict[str, Any]) -> None:
+        mixed, after = evidence["prose"], [r for r in evidence["runs"] if r["method"] == "prose"]
+        assert mixed["play_bits_before"] < mixed["play_bits_of_reviews_alone"]
+        assert all(run["play_bits_after"] > mixed["play_bits_before"] for run in after)
+        assert mixed["pretraining_steps"] == 2 * evidence["settings"]["pretraining_steps"]
+
+    @pytest.mark.tensorflow
+    def test_there_is_as_much_prose_as_there_are_reviews(self, evidence: dict[str, Any]) -> None:
+        from benchmarks.fine_tuning import PROSE_HELD_OUT, data, prose
+
+        read, held_out = prose()
+        reviews = data()["learn"]["whole"] + data()["choose"]["whole"]
+        assert len(read) == sum(map(len, reviews)) == evidence["prose"]["characters"]
+        assert len(held_out) == PROSE_HELD_OUT
+        assert held_out[:1000] not in read
 
 
 class TestInterval:

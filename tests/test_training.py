@@ -70,6 +70,22 @@ def test_each_epoch_has_its_own_order_that_depends_on_seed_and_epoch_only():
     assert order(1, 2) == orders[5]
 
 
+@pytest.mark.parametrize(("size", "batches"), [(64, 2), (50, 2), (3, 1)])
+def test_tensorflow_reads_each_epochs_batches_from_a_set_that_no_thread_tunes(size, batches):
+    from companion.training import _Rows, _without_tuning
+
+    rows = _Rows(np.arange(size), np.ones((size, 2), "float32"), 32, seed=3)
+    data = _without_tuning(rows)
+    assert data.options().autotune.enabled is False
+    assert int(data.cardinality()) == len(rows) == batches
+    for epoch in (0, 1):
+        rows.start(epoch)
+        for index, (x, y) in enumerate(data.as_numpy_iterator()):
+            np.testing.assert_array_equal(x, rows[index][0])
+            assert y.dtype == np.float32
+            assert y.shape == (len(x), 2)
+
+
 def test_training_equals_a_plain_loop_over_the_documented_order(build):
     plain, trained = build(), build()
     for epoch in range(2):
