@@ -35,6 +35,8 @@ MATRIX = 2048
 # XLA compiles what lies between the products of matrices; oneDNN, which knows bfloat16, does these.
 BETWEEN = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
 
+FASTEST = "keras, XLA between, bfloat16"
+
 
 def _keras(compiled: bool, precision: str, **other: Any) -> dict[str, Any]:
     return {"engine": "tensorflow", "compiled": compiled, "precision": precision, **other}
@@ -49,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "keras, not compiled": _keras(False, "float32"),
     "keras, bfloat16": _keras(True, "bfloat16"),
     "keras, not compiled, bfloat16": _keras(False, "bfloat16"),
-    "keras, XLA between, bfloat16": _keras(False, "bfloat16", tf_xla_flags=BETWEEN),
+    FASTEST: _keras(False, "bfloat16", tf_xla_flags=BETWEEN),
     "torch": _torch(False, "float32"),
     "torch, compiled": _torch(True, "float32"),
     "torch, bfloat16": _torch(False, "bfloat16"),
@@ -198,8 +200,25 @@ def as_table(evidence: Arrays) -> str:
                 share = gflops / peak[settings["precision"]]
                 ratio = rates[name] / rates["keras"]
                 lines.append(f"{name:31}{size:>6}{rates[name]:11,.0f}{share:9.0%}{ratio:10.2f}")
-    lines += [f"{name}: not measured. {why}." for name, why in evidence["not_measured"].items()]
+    lines += round_by_round(evidence)
+    measured = {run["variant"] for run in evidence["runs"]}
+    for name, why in evidence["not_measured"].items():
+        if name not in measured:
+            lines.append(f"{name}: not measured. {why}.")
     return "\n".join(lines)
+
+
+def round_by_round(evidence: Arrays) -> Iterator[str]:
+    """Yields how the fastest way of Keras compares, within each round: a machine's speed drifts."""
+
+    def rates(name: str, size: str) -> list[float]:
+        runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+        return [run["tokens_per_second"] for run in runs]
+
+    for other, size in itertools.product(("torch, compiled", "torch, compiled, bfloat16"), WIDTHS):
+        pairs = zip(rates(FASTEST, size), rates(other, size), strict=False)
+        if ratios := [f"{ours / theirs:.2f}" for ours, theirs in pairs]:
+            yield f"{FASTEST}, {size}: {', '.join(ratios)} times {other}"
 
 
 def to_do(evidence: Arrays) -> Iterator[tuple[str, str, list[str]]]:

@@ -42,6 +42,14 @@ def test_shares_are_those_of_the_fastest_measured_product(evidence: dict) -> Non
     assert all(run["gflops"] < peak for run in runs)
 
 
+def test_ratios_are_taken_within_a_round() -> None:
+    rounds = [("torch, compiled", 10.0), (gpt.FASTEST, 16.0), ("torch, compiled", 5.0)]
+    rounds += [(gpt.FASTEST, 7.0), (gpt.FASTEST, 99.0)]  # the last round is not whole
+    runs = [{"variant": name, "size": "3.2M", "tokens_per_second": v} for name, v in rounds]
+    lines = list(gpt.round_by_round({"runs": runs}))
+    assert lines == [f"{gpt.FASTEST}, 3.2M: 1.60, 1.40 times torch, compiled"]
+
+
 def test_operations_are_those_of_every_product_counted_one_by_one() -> None:
     width, places, vocabulary = 128, gpt.SEQUENCE, gpt.VOCABULARY
     for_one = 0
