@@ -72,10 +72,15 @@ def data() -> dict[str, Any]:
     }
 
 
+def unlabelled() -> list[str]:
+    """The reviews to pre-train on: all but the test's."""
+    return data()["learn"]["whole"] + data()["choose"]["whole"]
+
+
+@lru_cache
 def prose() -> tuple[str, str]:
     """As many characters of plays as the reviews to pre-train on have, and others held out."""
-    plays = companion.load_shakespeare()
-    size = sum(map(len, data()["learn"]["whole"] + data()["choose"]["whole"]))
+    plays, size = companion.load_shakespeare(), sum(map(len, unlabelled()))
     return "\n".join(plays.train.values())[:size], "\n".join(plays.test.values())[:PROSE_HELD_OUT]
 
 
@@ -88,7 +93,7 @@ def pretrain(
     steps = STEPS_BEFORE * (2 if with_prose else 1)
     language = companion.LanguageModel(**SIZES, num_heads=4, seed=0)
     language.fit(
-        data()["learn"]["whole"] + data()["choose"]["whole"] + [prose()[0]] * with_prose,
+        unlabelled() + [prose()[0]] * with_prose,
         steps=steps,
         batch_size=BATCH_SIZE,
         checkpoint_dir=folder / "checkpoints",

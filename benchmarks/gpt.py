@@ -34,7 +34,6 @@ ROUNDS = 3
 MATRIX = 2048
 # XLA compiles what lies between the products of matrices; oneDNN, which knows bfloat16, does these.
 BETWEEN = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE"
-
 FASTEST = "keras, XLA between, bfloat16"
 
 
@@ -182,6 +181,11 @@ def multiply(engine: str) -> Arrays:
     return {"engine": engine, "peak_gflops": best}
 
 
+def runs_of(evidence: Arrays, name: str, size: str) -> list[Arrays]:
+    """Returns the stored runs of a variant and size, in the order of the rounds."""
+    return [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+
+
 def as_table(evidence: Arrays) -> str:
     """Returns a line for each variant and size: the median of its runs, and its share of peak."""
     peak = {
@@ -193,7 +197,7 @@ def as_table(evidence: Arrays) -> str:
     for size in WIDTHS:
         rates: dict[str, float] = {}
         for name, settings in evidence["variants"].items():
-            runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+            runs = runs_of(evidence, name, size)
             if runs:
                 rates[name] = float(np.median([run["tokens_per_second"] for run in runs]))
                 gflops = float(np.median([run["gflops"] for run in runs]))
@@ -210,14 +214,10 @@ def as_table(evidence: Arrays) -> str:
 
 def round_by_round(evidence: Arrays) -> Iterator[str]:
     """Yields how the fastest way of Keras compares, within each round: a machine's speed drifts."""
-
-    def rates(name: str, size: str) -> list[float]:
-        runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
-        return [run["tokens_per_second"] for run in runs]
-
     for other, size in itertools.product(("torch, compiled", "torch, compiled, bfloat16"), WIDTHS):
-        pairs = zip(rates(FASTEST, size), rates(other, size), strict=False)
-        if ratios := [f"{ours / theirs:.2f}" for ours, theirs in pairs]:
+        pairs = zip(runs_of(evidence, FASTEST, size), runs_of(evidence, other, size), strict=False)
+        rates = [[run["tokens_per_second"] for run in pair] for pair in pairs]
+        if ratios := [f"{ours / theirs:.2f}" for ours, theirs in rates]:
             yield f"{FASTEST}, {size}: {', '.join(ratios)} times {other}"
 
 
@@ -229,7 +229,7 @@ def to_do(evidence: Arrays) -> Iterator[tuple[str, str, list[str]]]:
             if len(peaks) <= turn and not missing(engine):
                 yield "peaks", engine, ["--peak", engine]
         for size, (name, settings) in itertools.product(WIDTHS, VARIANTS.items()):
-            runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == (name, size)]
+            runs = runs_of(evidence, name, size)
             if len(runs) <= turn and name not in evidence["not_measured"]:
                 yield "runs", settings["engine"], ["--one", name, "--size", size]
 
