@@ -73,8 +73,10 @@ def with_keras(settings: Arrays, width: int) -> tuple[int, Advance]:
     """Returns the model's parameters, and a function that trains on."""
     os.environ["TF_XLA_FLAGS"] = settings.get("tf_xla_flags", "")
     import keras
+    import tensorflow as tf
 
     from companion.models import build_gpt
+    from companion.training import without_tuning
 
     if settings["precision"] == "bfloat16":
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
@@ -86,7 +88,8 @@ def with_keras(settings: Arrays, width: int) -> tuple[int, Advance]:
         # TensorFlow 2.21 refuses several steps when XLA compiles parts of them ("nodes in a cycle")
         steps_per_execution=1 if "tf_xla_flags" in settings else STEPS,
     )
-    rows = steady_batches(*batch(STEPS * BATCH))
+    data = tf.data.Dataset.from_tensor_slices(batch(STEPS * BATCH))
+    rows = without_tuning(data.batch(BATCH, drop_remainder=True))
     return model.count_params(), lambda: model.fit(rows, shuffle=False, verbose=0)
 
 
@@ -120,20 +123,6 @@ def batch(rows: int) -> tuple[Any, Any]:
     """Returns random tokens and the tokens that follow them, each of shape (rows, SEQUENCE)."""
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (rows, SEQUENCE + 1)).astype("int32")
     return ids[:, :-1], ids[:, 1:]
-
-
-def steady_batches(x: Any, y: Any) -> Any:
-    """Returns a tf.data set that does not tune itself.
-
-    The thread that tunes can keep `fit` waiting, after the last batch, until its next turn; the
-    turns come 10, 30, 70, 150 ... milliseconds after the start (TensorFlow 2.21).
-    """
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    rows = tf.data.Dataset.from_tensor_slices((x, y)).with_options(options)
-    return rows.batch(BATCH, drop_remainder=True)
 
 
 def train(name: str, size: str) -> Arrays:

@@ -183,7 +183,7 @@ class Trainer:
             bar = ProgressBar(shown=self.progress is not False)
             try:
                 self.model.fit(
-                    _without_tuning(loop.rows),
+                    _for_fit(loop.rows),
                     shuffle=False,  # Keras would reorder the batches with Python's global generator
                     initial_epoch=done,
                     epochs=epochs,
@@ -266,12 +266,27 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
         return self.x[rows], self.y[rows]
 
 
-def _without_tuning(rows: _Rows) -> Any:
-    """The rows for `fit`; for TensorFlow as a `tf.data.Dataset` that does not tune itself.
+def without_tuning(data: Any) -> Any:
+    """Returns a `tf.data.Dataset` that does not tune itself.
 
     TensorFlow 2.21 can end an epoch only at the next turn of the thread that tunes its data, and
     the turns come ever more seldom: 10, 30, 70, 150 ... milliseconds after the epoch's start.
+
+    Args:
+        data: A `tf.data.Dataset`.
+
+    Returns:
+        A `tf.data.Dataset` of the same elements.
     """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
+
+
+def _for_fit(rows: _Rows) -> Any:
+    """The rows as they are, or for TensorFlow as a `tf.data.Dataset`."""
     if keras.backend.backend() != "tensorflow":
         return rows
     import tensorflow as tf
@@ -280,10 +295,8 @@ def _without_tuning(rows: _Rows) -> Any:
     batches = tf.data.Dataset.from_generator(
         lambda: (rows[index] for index in range(len(rows))), output_signature=kinds
     )
-    options = tf.data.Options()
-    options.autotune.enabled = False
     known_length = tf.data.experimental.assert_cardinality(len(rows))
-    return batches.apply(known_length).prefetch(2).with_options(options)
+    return without_tuning(batches.apply(known_length).prefetch(2))
 
 
 class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]

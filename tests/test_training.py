@@ -72,10 +72,10 @@ def test_each_epoch_has_its_own_order_that_depends_on_seed_and_epoch_only():
 
 @pytest.mark.parametrize(("size", "batches"), [(64, 2), (50, 2), (3, 1)])
 def test_tensorflow_reads_each_epochs_batches_from_a_set_that_no_thread_tunes(size, batches):
-    from companion.training import _Rows, _without_tuning
+    from companion.training import _for_fit, _Rows
 
     rows = _Rows(np.arange(size), np.ones((size, 2), "float32"), 32, seed=3)
-    data = _without_tuning(rows)
+    data = _for_fit(rows)
     assert data.options().autotune.enabled is False
     assert int(data.cardinality()) == len(rows) == batches
     for epoch in (0, 1):
