@@ -210,6 +210,8 @@ class Service:
         self._started.set()
         ready(self.url)
         await stopping.wait()
+        for _ in range(20):  # turns of the loop, which take what was sent before
+            await asyncio.sleep(0)
         server.stop()
         self._stopping = True
         end = time.monotonic() + self.limits.seconds + 1  # what waits too long is told so before
@@ -406,18 +408,16 @@ class _Predict(_Handler):
         except (ValueError, RecursionError) as error:
             raise RefusalError(400, f"The body is not JSON: {error}.") from None
         if not isinstance(body, dict) or set(body) not in ({"text"}, {"texts"}):
-            raise RefusalError(
-                422, 'Send {"text": "..."} or {"texts": ["...", ...]}, nothing else.'
-            )
+            reason = 'Send {"text": "..."} or {"texts": ["...", ...]}, nothing else.'
+            raise RefusalError(422, reason)
         single = "text" in body
         try:
             texts = check_texts([body["text"]] if single else body["texts"])
         except ValueError as error:
             raise RefusalError(422, str(error)) from None
         if len(texts) > limits.texts:
-            raise RefusalError(
-                422, f"{len(texts):,} texts; {limits.texts:,} are allowed at a time."
-            )
+            allowed = f"{limits.texts:,} are allowed at a time"
+            raise RefusalError(422, f"{len(texts):,} texts; {allowed}.")
         longest = max(map(len, texts))
         if longest > limits.characters:
             allowed = f"{limits.characters:,} are allowed"

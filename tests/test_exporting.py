@@ -9,9 +9,8 @@ import subprocess
 import sys
 import threading
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -183,7 +182,8 @@ def test_a_configuration_that_misleads_is_refused(tmp_path, config, reason):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM to catch")
-def test_a_busy_service_that_is_told_to_end_answers_first(folder):
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "idle"])
+def test_a_service_that_is_told_to_end_answers_first_what_was_sent(folder, busy):
     code = """
 import sys, time
 from companion import OnnxClassifier, cli
@@ -201,12 +201,17 @@ sys.exit(cli.main(["serve", sys.argv[1], "--port", "0"]))
     late = threading.Timer(120, process.kill)
     late.start()
     try:
-        url = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
-        with ThreadPoolExecutor(8) as pool:
-            asked = [pool.submit(urlopen, f"{url}/predict", b'{"text": "wait"}') for _ in range(8)]
+        host = re.search(r"127\.0\.0\.1:\d+", process.stdout.readline())[0]
+        asked = [HTTPConnection(host, timeout=60) for _ in range(8)]
+        if busy:
+            asked[0].request("POST", "/predict", b'{"text": "wait"}')
             assert process.stdout.readline() == "busy\n"
-            process.send_signal(signal.SIGTERM)
-            assert [one.result(30).status for one in asked] == [200] * 8
+        process.send_signal(signal.SIGSTOP)
+        for connection in asked[busy:]:  # which the service has not seen when it is told to end
+            connection.request("POST", "/predict", b'{"text": "wait"}')
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        assert [connection.getresponse().status for connection in asked] == [200] * 8
         out, errors = process.communicate(timeout=30)
     finally:
         late.cancel()

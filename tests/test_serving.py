@@ -278,6 +278,20 @@ def test_a_request_that_arrives_while_stopping_is_answered():
     assert service.unanswered == 0
 
 
+def test_requests_that_wait_to_be_taken_when_it_is_told_to_stop_are_answered():
+    service = Service(Counting())
+    waiting = []
+
+    def ask_and_stop(url):
+        for _ in range(100):
+            waiting.append(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10))
+            waiting[-1].request("POST", "/predict", b'{"text": "Fine."}')
+        service._stop()
+
+    service.run(ready=ask_and_stop)
+    assert [connection.getresponse().status for connection in waiting] == [200] * 100
+
+
 @pytest.mark.slow
 def test_a_request_that_never_arrives_whole_is_counted_and_delays_no_stop_for_long():
     service = Service(Counting(), seconds=0.5)
