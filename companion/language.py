@@ -297,8 +297,9 @@ class LanguageModel:
             language = cls(**config["settings"])
             language.tokenizer = BytePairTokenizer.load(path / "tokenizer.json")
             language.steps = int(config["steps"])
-            language.model = language._build()
             weights, _ = unpack(contents["weights.npz"])
+            language._check(list(weights.values()))  # or a huge model would be built first
+            language.model = language._build()
             language.model.set_weights(
                 [weights[_name(i, w)] for i, w in enumerate(language.model.weights)]
             )
@@ -308,6 +309,18 @@ class LanguageModel:
                 f"{path} holds no usable language model: {reason}. {_TRAIN_AGAIN}"
             ) from error
         return language
+
+    def _check(self, weights: list[np.ndarray]) -> None:
+        layers, width = self.settings["num_layers"], self.settings["hidden_dim"]
+        found = (len(weights), weights[0].shape if weights else ())
+        expected = (2 + 6 * layers, (self.tokenizer.vocabulary_size, width))
+        if found != expected:
+            raise ValueError(
+                f"{found[0]} weights, the first of the shape {found[1]}, are no {layers} layers of "
+                f"the width {width} for {expected[1][0]} tokens"
+            )
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise ValueError("the weights hold nan or infinity")
 
     def _build(self) -> keras.Model:
         names = ("sequence_length", "hidden_dim", "num_layers", "num_heads", "dropout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -166,14 +167,32 @@ def test_a_missing_or_damaged_file_is_named(language, tmp_path, name, damage):
         LanguageModel.load(tmp_path)
 
 
-def test_weights_of_another_size_are_refused(language, tmp_path):
+@pytest.mark.parametrize("value", [0, 10**9, -1, "16", None, 1.5])
+@pytest.mark.parametrize("name", ["hidden_dim", "num_layers", "num_heads"])
+def test_settings_of_another_model_are_refused_before_one_is_built(language, tmp_path, name, value):
     from companion.language import LanguageModel
 
     language.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    config["settings"]["hidden_dim"] = 32
+    config["settings"][name] = value
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="no usable language model"):
+        LanguageModel.load(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(language, tmp_path):
+    from companion.checkpoints import pack, unpack
+    from companion.language import LanguageModel
+
+    language.save(tmp_path)
+    weights, meta = unpack((tmp_path / "weights.npz").read_bytes())
+    weights["00_embeddings"][0, 0] = np.nan
+    content = pack(weights, meta)
+    (tmp_path / "weights.npz").write_bytes(content)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["sha256"]["weights.npz"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="nan or infinity"):
         LanguageModel.load(tmp_path)
 
 
