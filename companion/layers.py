@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from companion.backend import keras
@@ -28,6 +29,8 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         rotary: Boolean. Whether queries and keys are turned by an angle that grows with their
             position, so that attention depends on distance. Defaults to `True`.
         dropout: Float in [0, 1). Share of each branch dropped in training. Defaults to 0.
+        activation: String or function, as Keras's `Dense` takes it. The feed-forward network's.
+            Defaults to `"gelu"`.
 
     Raises:
         ValueError: If the heads do not divide the width, or their own number.
@@ -50,9 +53,11 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         intermediate_dim: int | None = None,
         rotary: bool = True,
         dropout: float = 0.0,
+        activation: str | Callable[[Any], Any] = "gelu",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
         self.num_heads = num_heads
         self.num_key_value_heads = num_key_value_heads or num_heads
         self.intermediate_dim = intermediate_dim
@@ -78,7 +83,7 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         self.attention_output = dense(width, use_bias=False, name="attention_output")
         self.feedforward_norm = keras.layers.RMSNormalization(name="feedforward_norm")
         self.feedforward_up = dense(
-            self.intermediate_dim or 4 * width, activation="gelu", use_bias=False, name="up"
+            self.intermediate_dim or 4 * width, self.activation, use_bias=False, name="up"
         )
         self.feedforward_down = dense(width, use_bias=False, name="down")
         self.drop = keras.layers.Dropout(self.dropout)
@@ -180,7 +185,8 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         """Returns the arguments, to build the layer again."""
         names = ("num_heads", "num_key_value_heads", "intermediate_dim", "rotary", "dropout")
         config: dict[str, Any] = super().get_config()
-        return config | {name: getattr(self, name) for name in names}
+        activation = keras.activations.serialize(self.activation)
+        return config | {name: getattr(self, name) for name in names} | {"activation": activation}
 
 
 @keras.saving.register_keras_serializable("companion")

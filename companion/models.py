@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from companion.backend import keras
 from companion.layers import DecoderBlock, PositionEmbedding
 
@@ -116,6 +119,7 @@ def build_gpt(
     intermediate_dim: int | None = None,
     positions: str = "rotary",
     dropout: float = 0.0,
+    activation: str | Callable[[Any], Any] = "gelu",
 ) -> keras.Model:
     """Builds a decoder-only Transformer that predicts each next token of a sequence.
 
@@ -134,6 +138,8 @@ def build_gpt(
         positions: `"rotary"` or `"learned"`. How the model knows where a token stands. Defaults to
             `"rotary"`.
         dropout: Float in [0, 1). Share of each branch dropped in training. Defaults to 0.
+        activation: String or function, as Keras's `Dense` takes it. The feed-forward networks'.
+            Defaults to `"gelu"`.
 
     Returns:
         Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 logits
@@ -169,6 +175,7 @@ def build_gpt(
             intermediate_dim,
             rotary=positions == "rotary",
             dropout=dropout,
+            activation=activation,
             name=f"block_{i}",
         )(x)
     x = keras.layers.RMSNormalization(name="final_norm")(x)

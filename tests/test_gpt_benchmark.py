@@ -98,6 +98,31 @@ def test_a_stopped_benchmark_goes_on_and_other_settings_are_refused(
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize(("precision", "rounding"), [("float32", 1e-6), ("bfloat16", 2**-7)])
+def test_gelu_by_erf_and_its_slope_are_those_of_gelu(precision: str, rounding: float) -> None:
+    import tensorflow as tf
+
+    from companion.backend import keras
+
+    x = tf.cast(tf.linspace(-6.0, 6.0, 1001), precision)
+
+    @tf.function(jit_compile=True)
+    def both(function):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return tf.cast(y, tf.float64), tf.cast(tape.gradient(y, x), tf.float64)
+
+    exact = tf.cast(x, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(exact)
+        expected = keras.activations.gelu(exact)
+    slope = tape.gradient(expected, exact)
+    for found, true in zip(both(gpt.gelu_by_erf), (expected, slope), strict=True):
+        np.testing.assert_allclose(found, true, rtol=rounding, atol=rounding)
+
+
+@pytest.mark.tensorflow
 def test_both_models_give_the_same_logits() -> None:
     torch = pytest.importorskip("torch")
     from benchmarks.gpt_torch import GPT

@@ -112,6 +112,23 @@ def test_a_gpt_has_the_parameters_of_its_parts(key_value_heads):
     assert model.count_params() == 50 * 16 + 3 * block + 16
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_block_computes_with_the_activation_that_it_is_given_and_keeps_it(activation):
+    from companion.backend import keras
+    from companion.layers import DecoderBlock
+
+    x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+    block = DecoderBlock(num_heads=2, activation=activation)
+    again = DecoderBlock.from_config(block.get_config())
+    for one in (block, again):
+        one.build(x.shape)
+    again.set_weights(block.get_weights())
+    np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(block(x)))
+    up = np.asarray(x @ np.asarray(block.feedforward_up.kernel))
+    expected = np.asarray(getattr(keras.activations, activation)(up))
+    np.testing.assert_allclose(np.asarray(block.feedforward_up(x)), expected, atol=1e-6)
+
+
 def test_rotary_positions_turn_by_powers_of_ten_thousand():
     from companion.layers import DecoderBlock
 
