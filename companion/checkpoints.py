@@ -160,6 +160,11 @@ class CheckpointFolder:
         epochs = {int(match[1]): path for path, match in found.items() if match}
         return [epochs[epoch] for epoch in sorted(epochs)]
 
+    def forget(self, *others: Path) -> None:
+        """Deletes the checkpoints, and the other files that a training left."""
+        for path in (*self.paths(), *others):
+            path.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps other processes from training in the folder, which is created if needed.

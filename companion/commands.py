@@ -96,8 +96,7 @@ def _train_in(
     folder = CheckpointFolder(out / "checkpoints")
     with folder.lock():
         if args.restart:  # only now: whatever could be refused was looked at
-            for path in (*folder.paths(), *(out / name for name in _FILES)):
-                path.unlink(missing_ok=True)
+            folder.forget(*(out / name for name in _FILES))
         classifier, history = _fit(TextClassifier, folder, train, settings, args)
         content = json.dumps(run, ensure_ascii=False)
         write_atomically(out / "run.json", content.encode())

@@ -68,8 +68,7 @@ def train_gpt(args: argparse.Namespace) -> None:
     holds_model(out, "language-1", FILES)  # refuses a folder with something else
     with folder.lock():
         if args.restart:
-            for path in (*folder.paths(), *(out / name for name in FILES)):
-                path.unlink(missing_ok=True)
+            folder.forget(*(out / name for name in FILES))
         language, before = LanguageModel(**sizes, seed=args.seed), time.perf_counter()
         language.fit(train, minutes=args.minutes, checkpoint_dir=folder.folder, **plan)
         seconds = time.perf_counter() - before
