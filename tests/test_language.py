@@ -296,6 +296,19 @@ def test_another_text_and_size_are_learnt_and_the_same_command_goes_on(tmp_path,
     assert language.settings["num_heads"] == 2
 
 
+def test_restart_trains_as_if_nothing_had_been_there(tmp_path, capsys):
+    from companion import cli
+
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat. " * 60, "utf-8")
+    command = ["train", "gpt", "--data", str(tmp_path / "lines.txt"), *SIZES]
+    command += ["--steps", "100", "--batch-size", "1"]
+    weights = []
+    for out, more in (("old", []), ("old", ["--seed", "5", "--restart"]), ("new", ["--seed", "5"])):
+        assert cli.main([*command, "--out", str(tmp_path / out), *more]) == 0
+        weights.append((tmp_path / out / "weights.npz").read_bytes())
+    assert weights[0] != weights[1] == weights[2]
+
+
 def test_the_last_tenth_of_a_file_is_held_out(tmp_path):
     from companion.language_commands import _texts
 
