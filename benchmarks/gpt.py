@@ -193,7 +193,7 @@ def as_table(evidence: Arrays) -> str:
         for precision in ("float32", "bfloat16")
     }
     lines = [f"fastest product of matrices, GFLOP/s: {peak}"]
-    lines.append(f"{'variant':31}{'size':>6}{'tokens/s':>11}{'of peak':>9}{'of keras':>10}")
+    lines.append(f"{'variant':35}{'size':>6}{'tokens/s':>11}{'of peak':>9}{'of keras':>10}")
     for size in WIDTHS:
         rates: dict[str, float] = {}
         for name, settings in evidence["variants"].items():
@@ -203,7 +203,7 @@ def as_table(evidence: Arrays) -> str:
                 gflops = float(np.median([run["gflops"] for run in runs]))
                 share = gflops / peak[settings["precision"]]
                 ratio = rates[name] / rates["keras"]
-                lines.append(f"{name:31}{size:>6}{rates[name]:11,.0f}{share:9.0%}{ratio:10.2f}")
+                lines.append(f"{name:35}{size:>6}{rates[name]:11,.0f}{share:9.0%}{ratio:10.2f}")
     lines += round_by_round(evidence)
     measured = {run["variant"] for run in evidence["runs"]}
     for name, why in evidence["not_measured"].items():
