@@ -18,6 +18,8 @@ export JUPYTER_RUNTIME_DIR := $(STATE)/jupyter/runtime
 export KERAS_HOME := $(STATE)/keras
 export MPLCONFIGDIR := $(STATE)/matplotlib
 export PYTHONUTF8 := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_ENABLE_ONEDNN_OPTS ?= 0
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONHOME PYTHONPATH
@@ -58,12 +60,8 @@ test:  ## run every notebook and compare its outputs, then test package, pages a
 
 fast:  ## test the package without TensorFlow, in seconds
 	$(call install,all)
-	$(BIN)/python -m pytest -q -m "not tensorflow and not site and not slow" tests \
-		-p no:nbval -n $(WORKERS) --dist loadfile --ignore=tests/site \
-		--ignore-glob='*/test_page_*' --ignore-glob='*/test_mathematics_*' \
-		--ignore=tests/test_house_rules.py --ignore=tests/test_prose_numbers.py \
-		--ignore=tests/test_package_shape.py --ignore=tests/test_launch.py \
-		--ignore=tests/test_pictures.py
+	$(BIN)/python -m pytest -q -m "not tensorflow and not site and not slow" tests/package \
+		-p no:nbval -n $(WORKERS) --dist loadfile
 
 lint:  ## check style and types
 	$(call install,$(ENVIRONMENT))
@@ -79,11 +77,11 @@ lab:  ## open the notebooks in JupyterLab on this machine (PORT=8888)
 
 numbers:  ## run the notebooks again and refresh outputs, prose numbers and pictures (PAGES=...)
 	$(call install,all)
-	$(BIN)/python -m tests.house.refresh $(PAGES)
+	$(BIN)/python -m tools.refresh $(PAGES)
 
 faults:  ## plant faults in package and pages and report how many the tests catch
 	$(call install,all)
-	$(BIN)/python -m tests.house.faults
+	$(BIN)/python -m tools.faults
 
 links:  ## ask every outside link whether it still answers (needs the network)
 	$(call install,site)
@@ -105,4 +103,4 @@ lock:  ## write exact versions for the ranges in pyproject.toml (UPGRADE=--upgra
 
 clean:  ## remove what was built; the environment stays (delete .venv to make it anew)
 	rm -rf _build build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find benchmarks book companion requirements tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks book companion requirements tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 ``python -m benchmarks.classifier`` times one step for several sizes of batch, which tells whether
 steps are busy with arithmetic or with starting small tasks. Then it trains each variant with three
 seeds, each in a fresh process, one after the other, writes
-``companion/measurements/classifier_speed.json`` after each run, and prints the ratios. It goes on
+``companion/data/measured/classifier_speed.json`` after each run, and prints the ratios. It goes on
 where it stopped; delete the file to start over. It takes about twenty minutes on two slow cores.
 An engine that is not installed is left out, and the file says what would install it.
 ``--threads 1`` uses one core and writes no file.
@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.runs import fresh, missing, parser, use_cores, versions
 
 COMMAND = "python -m benchmarks.classifier"
-FILE = Path(__file__).parents[1] / "companion/measurements/classifier_speed.json"
+FILE = Path(__file__).parents[1] / "companion/data/measured/classifier_speed.json"
 SEEDS = [0, 1, 2]
 PROFILED_BATCHES = [8, 32, 128, 512]
 SOURCE = {
@@ -227,7 +227,7 @@ def with_sklearn(settings: dict[str, Any], data: Any, seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from companion.text import build_tfidf
+    from companion.preprocessing import build_tfidf
 
     clock = [(time.perf_counter(), time.process_time())]
     solver = LogisticRegression(max_iter=1000, random_state=seed)
@@ -245,7 +245,7 @@ def run(name: str, seed: int) -> Arrays:
 
     import companion
 
-    data = companion.load_food_reviews()
+    data = companion.data.load_food_reviews()
     engines = {"numpy": with_loop, "torch": with_loop, "scikit-learn": with_sklearn}
     clock, p, epochs, steps = engines.get(engine, with_keras)(settings, data, seed)
     seconds, cpu_seconds = (end - begin for begin, end in zip(*clock, strict=True))
@@ -294,7 +294,7 @@ def as_table(evidence: Arrays) -> str:
 
 def measure(file: Path | None, minutes: float) -> Arrays:
     """Trains what the file does not hold yet, and keeps it there after each run."""
-    from companion.checkpoints import write_atomically
+    from companion._common.files import write_atomically
 
     begin = time.monotonic()
     evidence = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}

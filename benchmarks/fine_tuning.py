@@ -1,6 +1,6 @@
 """Pre-train a small GPT on texts without labels, then adapt it with few labels in several ways.
 
-``python -m benchmarks.fine_tuning`` writes ``companion/measurements/fine_tuning.json`` after each
+``python -m benchmarks.fine_tuning`` writes ``companion/data/measured/fine_tuning.json`` after each
 run and goes on where it stopped; delete the file and the working folder to start over. It takes
 about twenty minutes on two slow cores.
 
@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 import companion
-from companion.backend import keras
-from companion.checkpoints import write_atomically
+from companion._common.backend import keras
+from companion._common.files import write_atomically
 
-FILE = Path(__file__).parents[1] / "companion/measurements/fine_tuning.json"
+FILE = Path(__file__).parents[1] / "companion/data/measured/fine_tuning.json"
 FOLDER = Path(tempfile.gettempdir()) / "companion_fine_tuning"
 COMMAND = "python -m benchmarks.fine_tuning"
 SIZES = {"vocabulary_size": 1000, "sequence_length": 64, "hidden_dim": 64, "num_layers": 2}
@@ -52,7 +52,7 @@ PROSE_HELD_OUT = 50_000  # characters
 @lru_cache
 def data() -> dict[str, Any]:
     """Texts (whole and cut) and labels: to learn from, to choose by, and to be tested on."""
-    reviews = companion.load_food_reviews()
+    reviews = companion.data.load_food_reviews()
     seen = set(reviews.test.texts)
     rows = []
     for i, text in enumerate(reviews.train.texts):
@@ -80,18 +80,18 @@ def unlabelled() -> list[str]:
 @lru_cache
 def prose() -> tuple[str, str]:
     """As many characters of plays as the reviews to pre-train on have, and others held out."""
-    plays, size = companion.load_shakespeare(), sum(map(len, unlabelled()))
+    plays, size = companion.data.load_shakespeare(), sum(map(len, unlabelled()))
     return "\n".join(plays.train.values())[:size], "\n".join(plays.test.values())[:PROSE_HELD_OUT]
 
 
 def pretrain(
     folder: Path, minutes: float | None, with_prose: bool = False
-) -> companion.LanguageModel:
+) -> companion.tasks.LanguageModel:
     """A language model of the reviews, or of them and prose; a saved one is read again."""
     if (folder / "model/config.json").is_file():
-        return companion.LanguageModel.load(folder / "model")
+        return companion.tasks.LanguageModel.load(folder / "model")
     steps = STEPS_BEFORE * (2 if with_prose else 1)
-    language = companion.LanguageModel(**SIZES, num_heads=4, seed=0)
+    language = companion.tasks.LanguageModel(**SIZES, num_heads=4, seed=0)
     language.fit(
         unlabelled() + [prose()[0]] * with_prose,
         steps=steps,
@@ -107,7 +107,7 @@ def pretrain(
     return language
 
 
-def to_rows(tokenizer: companion.BytePairTokenizer, texts: list[str]) -> np.ndarray:
+def to_rows(tokenizer: companion.preprocessing.BytePairTokenizer, texts: list[str]) -> np.ndarray:
     """Token ids of texts, (texts, length), filled up at the end with the mark of a text's end."""
     length = SIZES["sequence_length"]
     ids = np.full((len(texts), length), tokenizer.end_id, "int32")
@@ -120,9 +120,9 @@ def to_rows(tokenizer: companion.BytePairTokenizer, texts: list[str]) -> np.ndar
 class Learner:
     """A classifier on a GPT, in one of three ways: from scratch, fully fine-tuned, or by LoRA."""
 
-    def __init__(self, language: companion.LanguageModel, method: str) -> None:
+    def __init__(self, language: companion.tasks.LanguageModel, method: str) -> None:
         self.method, self.tokenizer = method, language.tokenizer
-        self.gpt = companion.build_gpt(
+        self.gpt = companion.models.build_gpt(
             language.tokenizer.vocabulary_size,
             **{k: v for k, v in SIZES.items() if k != "vocabulary_size"},
             num_heads=4,
@@ -222,7 +222,7 @@ def minilm(part: str, texts: list[str], folder: Path, latest: float) -> np.ndarr
     for start in range(0, len(texts), 500):
         file = folder / f"minilm_{part}_{start}.npy"
         if not file.is_file():
-            np.save(file, companion.embed_texts(texts[start : start + 500], max_tokens=48))
+            np.save(file, companion.models.embed_texts(texts[start : start + 500], max_tokens=48))
             print(file.name, flush=True)
             leave_after(latest)
         found.append(np.load(file))
@@ -328,10 +328,10 @@ def measure(
             learner.learn(x["learn"][rows], y[rows], STEPS[num_labels], rate, seed)
             scores = learner.scores(x["test"])
             if method != "scratch":
-                bits = companion.bits_per_byte(learner.gpt, learner.tokenizer, held_out)
+                bits = companion.evaluation.bits_per_byte(learner.gpt, learner.tokenizer, held_out)
                 run["bits_after"] = round(bits, 5)
             if method == "prose":
-                bits = companion.bits_per_byte(learner.gpt, learner.tokenizer, play)
+                bits = companion.evaluation.bits_per_byte(learner.gpt, learner.tokenizer, play)
                 run["play_bits_after"] = round(bits, 5)
         said = scores > 0
         run["auc"] = round(float(roc_auc_score(truth, scores)), 4)

@@ -4,7 +4,7 @@
 turns, each in a fresh process, on the same cores, and prints tokens a second, and the share that
 this is of the fastest multiplication of large matrices measured in the same run. The clock starts
 after the first call, which compiles; its seconds are kept apart. ``--threads 1`` uses one core and
-writes no file. The results go to ``companion/measurements/gpt_speed.json`` after each run; the
+writes no file. The results go to ``companion/data/measured/gpt_speed.json`` after each run; the
 command goes on where it stopped, and takes about half an hour on two slow cores.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.runs import cores, fresh, missing, parser, use_cores, versions
 
 COMMAND = "python -m benchmarks.gpt"
-FILE = Path(__file__).parents[1] / "companion/measurements/gpt_speed.json"
+FILE = Path(__file__).parents[1] / "companion/data/measured/gpt_speed.json"
 VOCABULARY, SEQUENCE, BATCH, LAYERS, HEADS = 65, 128, 32, 4, 4
 WIDTHS = {"0.8M": 128, "3.2M": 256}
 STEPS = 10  # in one call
@@ -77,8 +77,8 @@ def with_keras(settings: Arrays, width: int) -> tuple[int, Advance]:
     import keras
     import tensorflow as tf
 
+    from companion._common.backend import without_tuning
     from companion.models import build_gpt
-    from companion.training import without_tuning
 
     if settings["precision"] == "bfloat16":
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
@@ -236,7 +236,7 @@ def to_do(evidence: Arrays) -> Iterator[tuple[str, str, list[str]]]:
 
 def measure(file: Path | None, minutes: float) -> Arrays:
     """Measures what the file does not hold yet, and keeps it there after each run."""
-    from companion.checkpoints import write_atomically
+    from companion._common.files import write_atomically
 
     evidence = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
     settings = {"command": COMMAND, "versions": versions(), "variants": VARIANTS}

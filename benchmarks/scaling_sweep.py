@@ -1,6 +1,6 @@
 """Train small byte-level GPTs of many sizes on much and little text, for the page on scaling laws.
 
-``python -m benchmarks.scaling_sweep`` writes ``companion/measurements/scaling_sweep.json`` after
+``python -m benchmarks.scaling_sweep`` writes ``companion/data/measured/scaling_sweep.json`` after
 each run and goes on where it stopped; delete the file to start over. It takes about half an hour
 on two cores.
 """
@@ -12,12 +12,12 @@ import json
 import sys
 from pathlib import Path
 
-from companion import sweep
-from companion.backend import keras
-from companion.checkpoints import write_atomically
+from companion._common.backend import keras
+from companion._common.files import write_atomically
+from companion.training import sweep
 
 COMMAND = "python -m benchmarks.scaling_sweep"
-FILE = Path(__file__).parents[1] / "companion/measurements/scaling_sweep.json"
+FILE = Path(__file__).parents[1] / "companion/data/measured/scaling_sweep.json"
 SIZES = [(1, 32), (2, 32), (2, 48), (2, 64), (3, 64), (3, 80), (4, 96)]  # layers, width
 TRAINING_BYTES = [500_000, 1_000_000, 2_000_000]
 

@@ -7,6 +7,7 @@ outputs compared.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -20,10 +21,15 @@ from nbval.plugin import IPyNbFile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the house's rules are no installed package
 
-from tests.house import pictures, prose  # noqa: E402
-from tests.house.notebooks import Notebook, compared  # noqa: E402
+from tools import pictures, prose  # noqa: E402
+from tools.notebooks import Notebook, compared  # noqa: E402
 
 ANSWER_TIMEOUT_SECONDS = 60
+
+# The kernels inherit what the stored outputs were made with, also where a page imports Keras before
+# the package does it; see companion/_common/backend.py.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 class CheckedNotebook(IPyNbFile):  # type: ignore[misc]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house.notebooks import ROOT
 from tests.site.browser import HELP, find_browser, launch
+from tools.notebooks import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

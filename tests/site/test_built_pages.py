@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.notebooks import ROOT, Notebook, notebooks, toc_entries
 from tests.site import checks
 from tests.site.conftest import Site
+from tools.notebooks import ROOT, Notebook, notebooks, toc_entries
 
 pytestmark = pytest.mark.site
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.house.notebooks import ROOT, notebooks
 from tests.site.conftest import Site
 from tests.site.visits import Visit, open_page
+from tools.notebooks import ROOT, notebooks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 
-from tests.house.notebooks import ROOT
+from tools.notebooks import ROOT
 
 sys.path.append(str(ROOT / "book" / "_ext"))
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.house.notebooks import ROOT, notebooks, toc_entries
 from tests.site.conftest import Site
 from tests.site.visits import Visit, axe_violations, open_page
+from tools.notebooks import ROOT, notebooks, toc_entries
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -1,0 +1,5 @@
+"""What to learn from: loaders that return arrays or texts, each set with a card."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

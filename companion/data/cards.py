@@ -1,0 +1,53 @@
+"""What a data set is: its texts, its labels, and a card that says what it cannot show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Card", "Split", "TextDataset"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a data set is, what it may be used for and what it cannot show."""
+
+    title: str
+    source: str
+    licence: str
+    examples: str
+    use: str
+    limits: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.title}\n\n- Source: {self.source}\n- Licence: {self.licence}\n- Examples: "
+            f"{self.examples}\n- May be used for: {self.use}\n- Cannot show: {self.limits}"
+        )
+
+    def _repr_markdown_(self) -> str:
+        return f"**{self.title}**" + str(self).removeprefix(self.title)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts and their labels: `labels` is an int8 array of shape (n,) with values 0 and 1."""
+
+    texts: list[str]
+    labels: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """A training split, a test split, the names of labels 0 and 1, and the card."""
+
+    name: str
+    train: Split
+    test: Split
+    label_names: tuple[str, str]
+    card: Card

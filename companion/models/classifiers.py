@@ -1,0 +1,112 @@
+"""Builders of the course's text classifiers: uncompiled Keras models."""
+
+from __future__ import annotations
+
+from companion._common.backend import keras
+
+__all__ = ["build_bag_classifier", "build_lstm_classifier"]
+
+
+def build_lstm_classifier(
+    vocabulary_size: int = 1000,
+    sequence_length: int = 100,
+    embedding_dim: int = 64,
+    hidden_dim: int = 64,
+    mask_zero: bool = True,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Builds a classifier that reads a text's token ids in order.
+
+    Embedding, LSTM, one sigmoid unit. The input is declared as integers, so that mixed precision
+    cannot round a token id.
+
+    Args:
+        vocabulary_size: Integer. Number of token ids, padding (0) included. Defaults to 1000.
+        sequence_length: Integer. Tokens in a row. Defaults to 100.
+        embedding_dim: Integer. Numbers that stand for one token. Defaults to 64.
+        hidden_dim: Integer. Size of the LSTM's state. Defaults to 64.
+        mask_zero: Boolean. Whether the LSTM skips padding. Without it, rows padded at the end stay
+            near chance. Defaults to `True`.
+        dropout: Float in [0, 1). Share of the LSTM's output dropped in training. Defaults to 0.
+
+    Returns:
+        Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 `(batch, 1)`, the
+        probability of label 1.
+
+    Raises:
+        ValueError: If a size is below 1 or `dropout` is outside [0, 1).
+
+    Example:
+
+    >>> build_lstm_classifier(mask_zero=False).count_params()
+    97089
+
+    Reference:
+        Hochreiter and Schmidhuber, 1997, Long Short-Term Memory; with the forget gate of Gers,
+        Schmidhuber and Cummins, 2000.
+    """
+    _check(vocabulary_size, sequence_length, embedding_dim, hidden_dim, dropout=dropout)
+    ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
+    embed = keras.layers.Embedding(vocabulary_size, embedding_dim, mask_zero=mask_zero)
+    states = keras.layers.LSTM(hidden_dim)(embed(ids))  # (batch, hidden_dim)
+    return _with_output(ids, states, dropout, "lstm_classifier")
+
+
+def build_bag_classifier(
+    vocabulary_size: int = 1000,
+    sequence_length: int = 100,
+    embedding_dim: int = 64,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Builds a classifier that averages a text's embeddings and ignores their order.
+
+    Padding does not count in the average; a row of padding alone averages to zeros.
+
+    Args:
+        vocabulary_size: Integer. Number of token ids, padding (0) included. Defaults to 1000.
+        sequence_length: Integer. Tokens in a row. Defaults to 100.
+        embedding_dim: Integer. Numbers that stand for one token. Defaults to 64.
+        dropout: Float in [0, 1). Share of the average dropped in training. Defaults to 0.
+
+    Returns:
+        Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 `(batch, 1)`, the
+        probability of label 1.
+
+    Raises:
+        ValueError: If a size is below 1 or `dropout` is outside [0, 1).
+
+    Example:
+
+    >>> build_bag_classifier(vocabulary_size=50, embedding_dim=4).count_params()
+    205
+
+    Reference:
+        Iyyer and others, 2015, Deep Unordered Composition Rivals Syntactic Methods for Text
+        Classification.
+    """
+    _check(vocabulary_size, sequence_length, embedding_dim, dropout=dropout)
+    ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
+    embedded = keras.layers.Embedding(vocabulary_size, embedding_dim)(ids)
+    # Keras's GlobalAveragePooling1D divides by the number of tokens: nan for a row without any.
+    # float32, because bfloat16 cannot count beyond 256.
+    is_token = keras.ops.cast(keras.ops.not_equal(ids, 0), "float32")[..., None]
+    total = keras.ops.sum(keras.ops.cast(embedded, "float32") * is_token, axis=1)
+    mean = total / keras.ops.maximum(keras.ops.sum(is_token, axis=1), 1.0)  # (batch, embedding_dim)
+    return _with_output(ids, mean, dropout, "bag_classifier")
+
+
+def _with_output(
+    ids: keras.KerasTensor, features: keras.KerasTensor, dropout: float, name: str
+) -> keras.Model:
+    if dropout:
+        features = keras.layers.Dropout(dropout)(features)
+    # float32, because a low-precision sigmoid rounds probabilities near 1 to 1.
+    output = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")
+    return keras.Model(ids, output(features), name=name)
+
+
+def _check(*sizes: int, dropout: float) -> None:
+    if min(sizes) < 1:
+        raise ValueError(f"Sizes must be at least 1; given {sizes}.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1.")

@@ -1,0 +1,1 @@
+"""How a model writes: one token after another, chosen by a rule."""

@@ -1,0 +1,1 @@
+"""Networks that others trained, with their weights inside an installed package."""

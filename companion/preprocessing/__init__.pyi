@@ -1,0 +1,4 @@
+from .text import build_tfidf as build_tfidf
+from .text import build_vectorizer as build_vectorizer
+from .text import unknown_share as unknown_share
+from .tokenizer import BytePairTokenizer as BytePairTokenizer

@@ -1,0 +1,5 @@
+"""Outside the notebook: export, the service, and what a stranger's file may do."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,4 @@
+from .onnx import OnnxClassifier as OnnxClassifier
+from .onnx import export_onnx as export_onnx
+from .service import Service as Service
+from .untrusted import load_model as load_model

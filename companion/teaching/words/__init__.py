@@ -1,0 +1,1 @@
+"""Figures put into words, computed from what is drawn."""

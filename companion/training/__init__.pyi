@@ -1,0 +1,9 @@
+from .checkpoints import CheckpointError as CheckpointError
+from .checkpoints import CheckpointFolder as CheckpointFolder
+from .progress import ProgressBar as ProgressBar
+from .scaling import ScalingLaw as ScalingLaw
+from .scaling import fit_scaling_law as fit_scaling_law
+from .schedules import build_gpt_optimizer as build_gpt_optimizer
+from .sweep import train_on_bytes as train_on_bytes
+from .trainer import History as History
+from .trainer import Trainer as Trainer

@@ -1,0 +1,94 @@
+"""Texts become token ids, and what is no text is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from companion._common.checking import check_texts
+from companion.preprocessing import build_vectorizer, unknown_share
+from companion.preprocessing.text import count_tokens, restore_vectorizer
+
+TEXTS = ["Good tea, good price!", "bad coffee", "good coffee"]
+
+
+@pytest.mark.parametrize("given", [TEXTS, tuple(TEXTS), np.array(TEXTS)])
+def test_lists_tuples_and_arrays_of_texts_are_accepted(given):
+    assert check_texts(given) == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("one text", r"\[text\]"),
+        (np.array("one text"), r"\[text\]"),
+        ({"a": 1}, "not one dict"),
+        ([], "texts is empty"),
+        (["a", None], r"texts\[1\] is of type NoneType"),
+        (["a", 3.5], r"texts\[1\] is of type float"),
+        (["a", b"b"], r"texts\[1\] is of type bytes"),
+        (["a", " \n"], r"texts\[1\] is empty"),
+        (["a", "b\udcff"], r"texts\[1\] holds half a character at position 1"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_position(given, message):
+    with pytest.raises(ValueError, match=message):
+        check_texts(given)
+
+
+@pytest.mark.tensorflow
+def test_padding_comes_after_the_text_and_unknown_words_share_one_id():
+    ids = np.asarray(build_vectorizer(TEXTS, sequence_length=5)(["good cocoa", "juice"]))
+    assert ids.shape == (2, 5)
+    assert ids.dtype == np.int64
+    assert ids[0, 0] == 2  # the most frequent word
+    assert ids[0, 1] == ids[1, 0] == 1
+    assert not ids[0, 2:].any()
+
+
+@pytest.mark.tensorflow
+def test_ids_stay_below_the_vocabulary_size():
+    many = [f"word{i}" for i in range(50)]
+    vectorizer = build_vectorizer(many, vocabulary_size=10)
+    assert np.asarray(vectorizer(many)).max() <= 9
+
+
+@pytest.mark.tensorflow
+def test_only_the_character_split_reads_a_language_without_spaces():
+    train, new = ["质量很好", "不好"], ["很好"]
+    assert unknown_share(build_vectorizer(train, split="word"), new) == 1
+    assert unknown_share(build_vectorizer(train, split="character"), new) == 0
+
+
+@pytest.mark.tensorflow
+def test_tokens_are_counted_before_anything_is_cut_off():
+    vectorizer = build_vectorizer(TEXTS, sequence_length=2)
+    texts = ["good " * 70 + "cocoa", "!!!"] + ["tea"] * 70  # more than one batch
+    tokens, unknown = count_tokens(vectorizer, texts)
+    assert tokens.tolist() == [71, 0] + [1] * 70
+    assert unknown.tolist() == [1, 0] + [0] * 70
+    assert unknown_share(vectorizer, texts) == 1 / 141
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("split", ["word", "character"])
+def test_a_restored_vectorizer_gives_the_same_ids(split):
+    settings = {"vocabulary_size": 9, "sequence_length": 6, "split": split}
+    first = build_vectorizer(TEXTS, **settings)
+    again = restore_vectorizer(first.get_vocabulary(include_special_tokens=False), **settings)
+    texts = [*TEXTS, "quite new 🙂", "很好"]
+    assert (np.asarray(first(texts)) == np.asarray(again(texts))).all()
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "words"}, "'word' or 'character'"),
+        ({"vocabulary_size": 2}, "at least 3"),
+        ({"sequence_length": 0}, "at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_vectorizer(TEXTS, **settings)

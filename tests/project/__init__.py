@@ -1,0 +1,1 @@
+"""The rules that every page and every module keeps, as functions, and their tests."""

@@ -1,0 +1,246 @@
+"""How a page is built: its header, its code, what a learner meets on it."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tests.project.registry import notebook_rule, place
+from tools import prose
+from tools.notebooks import (
+    LESSON_CALLS,
+    Notebook,
+    calls,
+    cited_keys,
+    parse,
+)
+
+MAX_CODE_LINES = 25
+MAX_RUN_SECONDS = 60
+WORDS_PER_MINUTE = 180
+CODE_LINES_PER_MINUTE = 20
+UNTESTABLE = {"understand", "know", "learn", "appreciate", "see", "discover", "explore", "grasp"}
+
+
+@notebook_rule
+def header_is_complete(notebook: Notebook) -> Iterator[str]:
+    first = notebook.nb.cells[0]
+    where, text = place(notebook, first), re.sub(r"<!--.*?-->", "", first.source, flags=re.S)
+    if not re.match(r"# \S", text):
+        yield f"{where}: the first cell must open with '# title'"
+    titles = [cell for cell in notebook.markdown if re.search(r"^# \S", cell.source, re.M)]
+    if len(titles) > 1:
+        yield f"{place(notebook, titles[1])}: a page has one '# title'; use '## '"
+    box = re.search(
+        r"^(:{3,})\{admonition\} Before you start\n:class: before-you-start\n(.*?)^\1\s*$",
+        text,
+        re.M | re.S,
+    )
+    if not box:
+        yield (
+            f"{where}: no header; add ':::{{admonition}} Before you start' with "
+            "':class: before-you-start'"
+        )
+        return
+    lead = re.sub(r"^# .*\n", "", text[: box.start()]).strip()
+    if not lead or "\n\n" in lead:
+        yield f"{where}: between the title and the header stands one sentence, no more and no less"
+    for name in ("You will", "Time", "You need"):
+        if f"**{name}**" not in box[2]:
+            yield f"{where}: the header lacks '**{name}**'"
+    yield from _objectives(where, box[2])
+
+
+def _objectives(where: str, box: str) -> Iterator[str]:
+    found = re.search(r"\*\*You will\*\*:?(.*?)(?=\*\*Time\*\*|\Z)", box, re.S)
+    text = found[1].strip(" ·\n") if found else ""
+    bullets = re.findall(r"^[ \t]*[-*] +(.+)$", text, re.M)
+    objectives = bullets or [part.strip() for part in text.split(";")]
+    if not 2 <= len(objectives) <= 4:
+        yield (
+            f"{where}: the header names {len(objectives)} objectives; name two to four, "
+            "parted by semicolons or as bullets"
+        )
+    for objective in objectives:
+        verb = re.sub(r"^and ", "", objective).split(" ")[0].strip("*_.,").lower()
+        if verb in UNTESTABLE:
+            yield f"{where}: the objective {objective!r} cannot be tested; start with what one does"
+
+
+def reading_minutes(notebook: Notebook) -> float:
+    """An estimate: prose at a slow reader's pace plus the code."""
+    words = sum(len(cell.source.split()) for cell in notebook.markdown)
+    lines = sum(len(cell.source.splitlines()) for cell in notebook.code)
+    return words / WORDS_PER_MINUTE + lines / CODE_LINES_PER_MINUTE
+
+
+@notebook_rule
+def time_is_measured(notebook: Notebook) -> Iterator[str]:
+    where = place(notebook, notebook.nb.cells[0])
+    stated, seconds = prose.HEADER_TIME.search(notebook.nb.cells[0].source), notebook.run_seconds
+    if not stated:
+        yield f"{where}: the header lacks '**Time** read N min, run N s on two cores'"
+    elif seconds is None:
+        yield f"{where}: no run is recorded; run `make numbers`"
+    else:
+        for what, unit, said, true in (
+            ("run", "s", int(stated["run"]), seconds),
+            ("read", "min", int(stated["read"]), max(1.0, reading_minutes(notebook))),
+        ):
+            if not true / 2 <= said <= true * 2:
+                yield f"{where}: the header says {what} {said} {unit}, measured {true:.0f} {unit}"
+        if int(stated["run"]) > MAX_RUN_SECONDS:
+            yield f"{where}: the header says run {stated['run']} s; the most is {MAX_RUN_SECONDS} s"
+
+
+@notebook_rule
+def cells_are_short(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        lines = len(cell.source.splitlines())
+        if lines > MAX_CODE_LINES:
+            yield f"{place(notebook, cell)}: {lines} lines; split the cell at {MAX_CODE_LINES}"
+
+
+@notebook_rule
+def first_code_cell_prepares(notebook: Notebook) -> Iterator[str]:
+    if not notebook.code:
+        yield f"{notebook.name}: no code; a page without code is a .md page"
+        return
+    first = notebook.code[0]
+    for needle, what in (
+        (r"^\s*(?:import|from) ", "the imports"),
+        (r"find_spec\([\"']companion[\"']\)", 'the install guard: find_spec("companion")'),
+        (r"seed", "a seed, such as keras.utils.set_random_seed(0)"),
+    ):
+        if not re.search(needle, first.source, re.M):
+            yield f"{place(notebook, first)}: the first code cell lacks {what}"
+
+
+@notebook_rule
+def no_helpers_of_other_pages(notebook: Notebook) -> Iterator[str]:
+    pages = {path.stem for path in (notebook.root / "book").rglob("*.ipynb")}
+    pages |= {path.stem for path in (notebook.root / "book").rglob("*.py")} | {"tests", "book"}
+    for cell in notebook.code:
+        imported: set[str] = set()
+        for node in ast.walk(parse(cell.source)):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or ".").split(".")[0])
+        for name in sorted(imported & pages):
+            yield f"{place(notebook, cell)}: imports {name!r}; put the helper into companion"
+        if re.search(r"^\s*%run\b|\bsys\.path\b|\bimport_ipynb\b", cell.source, re.M):
+            yield f"{place(notebook, cell)}: reaches for another file; use companion"
+
+
+@notebook_rule
+def sections_end_with_checks(notebook: Notebook) -> Iterator[str]:
+    for heading, cells in notebook.sections():
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        names = [{name for name, _ in calls(cell.source)} for cell in code]
+        if not heading or any("Exercise" in found for found in names):
+            continue  # the opening holds imports; an exercise proves itself
+        own = [cell for cell, found in zip(code, names, strict=True) if not LESSON_CALLS & found]
+        if own:
+            count = sum(isinstance(node, ast.Assert) for node in ast.walk(parse(own[-1].source)))
+            if not 1 <= count <= 5:
+                yield (
+                    f"{place(notebook, own[-1])}: section {heading!r} ends with {count} asserts; "
+                    "end it with a check cell of one to five"
+                )
+
+
+def _checks_nothing(test: ast.expr) -> bool:
+    """Whether an assert's condition holds whatever the page computes."""
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {*dir(builtins)}
+    constant = any(
+        isinstance(value, ast.Constant)
+        for node in ast.walk(test)
+        if isinstance(node, ast.BoolOp)
+        for value in node.values
+    )
+    same = isinstance(test, ast.Compare) and len(
+        {ast.unparse(side) for side in (test.left, *test.comparators)}
+    ) <= len(test.comparators)
+    return not names or constant or same
+
+
+@notebook_rule
+def asserts_check_a_result(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        for node in ast.walk(parse(cell.source)):
+            if isinstance(node, ast.Assert) and _checks_nothing(node.test):
+                yield f"{place(notebook, cell)}: '{ast.unparse(node)}' holds in any case"
+
+
+def _lesson_calls(notebook: Notebook) -> list[tuple[Any, str, str | None]]:
+    return [
+        (cell, name, text)
+        for cell in notebook.code
+        for name, text in calls(cell.source)
+        if name in LESSON_CALLS
+    ]
+
+
+@notebook_rule
+def lesson_parts_are_there(notebook: Notebook) -> Iterator[str]:
+    found = Counter(name for _, name, _ in _lesson_calls(notebook))
+    for name, least in (("predict", 1), ("outcome", 1), ("quiz", 1), ("Exercise", 3)):
+        if found[name] < least:
+            yield f"{notebook.name}: {found[name]} calls of {name}(…); a page has {least} at least"
+
+
+@notebook_rule
+def predictions_meet_their_outcomes(notebook: Notebook) -> Iterator[str]:
+    open_names: set[str] = set()
+    for cell, name, text in _lesson_calls(notebook):
+        if name == "predict" and text:
+            open_names.add(text)
+        elif name == "outcome" and text in open_names:
+            open_names.discard(text)
+        elif name == "outcome":
+            yield f"{place(notebook, cell)}: outcome({text!r}) has no predict(…) before it"
+    for text in sorted(open_names):
+        yield f"{notebook.name}: predict({text!r}) has no outcome(…) after it"
+
+
+@notebook_rule
+def questions_hide_their_code(notebook: Notebook) -> Iterator[str]:
+    for cell, name, _ in _lesson_calls(notebook):
+        # the code of a question shows its key, and it would stand above the question
+        if not {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
+            yield f"{place(notebook, cell)}: {name}(…) needs the tag 'hide-input' or 'hide-cell'"
+
+
+@notebook_rule
+def lesson_names_are_unique(notebook: Notebook) -> Iterator[str]:
+    seen: set[str] = set()
+    for cell, name, text in _lesson_calls(notebook):
+        if name == "outcome":
+            continue  # it repeats its prediction's name
+        if text is None:
+            yield f"{place(notebook, cell)}: {name}(…) needs its name as a text, first of all"
+        elif text in seen:
+            yield f"{place(notebook, cell)}: the name {text!r} is taken; choose another"
+        else:
+            seen.add(text)
+
+
+@notebook_rule
+def page_ends_with_takeaway_and_references(notebook: Notebook) -> Iterator[str]:
+    sections = {
+        heading.lower(): "\n".join(c.source for c in cells if c.cell_type == "markdown")
+        for heading, cells in notebook.sections()
+    }
+    takeaway = [text for name, text in sections.items() if re.search(r"take[- ]?away", name)]
+    bullets = len(re.findall(r"^[-*] +\S", takeaway[0], re.M)) if takeaway else 0
+    if bullets != 3:
+        yield f"{notebook.name}: a section '## Take-away' with three bullets; found {bullets}"
+    if "references" not in sections:
+        yield f"{notebook.name}: no section '## References'"
+    if not any(cited_keys(cell.source) for cell in notebook.markdown):
+        yield f"{notebook.name}: cites nothing; add a {{cite}} role"

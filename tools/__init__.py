@@ -1,0 +1,1 @@
+"""What the Makefile runs for authors: refreshing pages, planting faults, launching elsewhere."""
