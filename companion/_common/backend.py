@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from companion._common.extras import install_hint
+
 __all__ = ["keras", "without_tuning"]
 
 # Both are read when TensorFlow starts: without them it writes notices into every first output, and
@@ -17,7 +19,7 @@ try:
 except ModuleNotFoundError as error:  # keras itself, or the backend that it asks for
     raise ModuleNotFoundError(
         f"Training and prediction need Keras and TensorFlow, and {error.name!r} is not installed. "
-        "From the project's folder run: pip install '.[train]'",
+        f"Run: {install_hint('train')}",
         name=error.name,
     ) from error
 

@@ -7,11 +7,17 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Real
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+__all__ = ["UsageError", "check_name", "check_text", "check_texts", "close_to"]
 
-__all__ = ["check_name", "check_text", "check_texts", "close_to"]
+if TYPE_CHECKING:  # `companion --help` needs `close_to` and no NumPy
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+
+class UsageError(ValueError):
+    """A wrong use; the message says what was given, what is allowed and what to do."""
 
 
 def check_binary(values: ArrayLike, name: str) -> NDArray[np.int8]:
@@ -33,6 +39,8 @@ def check_binary(values: ArrayLike, name: str) -> NDArray[np.int8]:
     Traceback (most recent call last):
     ValueError: predictions must hold only 0 and 1, but holds 2.
     """
+    import numpy as np
+
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(
@@ -64,6 +72,8 @@ def check_probabilities(values: ArrayLike, number: int) -> NDArray[np.float64]:
     Traceback (most recent call last):
     ValueError: probabilities must lie between 0 and 1, but one is 1.2.
     """
+    import numpy as np
+
     array = np.asarray(values, np.float64)
     if array.shape != (number,):
         raise ValueError(

@@ -1,11 +1,30 @@
-"""Modules that the light installation does not bring."""
+"""Modules that the light installation does not bring, and the command that brings them."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["import_extra"]
+__all__ = ["import_extra", "install_hint"]
+
+
+def install_hint(extra: str) -> str:
+    """Returns the command that installs one of the course's groups of packages.
+
+    It needs no project folder, and its quotation marks mean the same to every shell.
+
+    Args:
+        extra: str. The group's name in `pyproject.toml`.
+
+    Returns:
+        A str.
+
+    Example:
+
+    >>> install_hint("train")
+    'pip install "large-models-companion[train]"'
+    """
+    return f'pip install "large-models-companion[{extra}]"'
 
 
 def import_extra(name: str, extra: str) -> Any:
@@ -25,14 +44,14 @@ def import_extra(name: str, extra: str) -> Any:
 
     >>> import_extra("scypi.stats", "train")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ModuleNotFoundError: This needs the package 'scypi', ... run: pip install '.[train]'
+    ModuleNotFoundError: This needs the package 'scypi', ... pip install "large-models-...[train]"
     """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         missing = (error.name or name).partition(".")[0]
         raise ModuleNotFoundError(
-            f"This needs the package {missing!r}, which is not installed. From the project's "
-            f"folder run: pip install '.[{extra}]'",
+            f"This needs the package {missing!r}, which is not installed. Run: "
+            f"{install_hint(extra)}",
             name=missing,
         ) from None

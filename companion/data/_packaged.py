@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from companion._common.extras import install_hint
+
 __all__ = ["read_archive", "read_lines", "read_packaged", "read_table"]
 
 
@@ -147,8 +149,8 @@ def _package_folder(package: str, extra: str = "data") -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
-            f"Loading these data needs the package {package!r}, which is not installed. From "
-            f"the project's folder run: pip install '.[{extra}]'",
+            f"Loading these data needs the package {package!r}, which is not installed. Run: "
+            f"{install_hint(extra)}",
             name=package,
         )
     return Path(spec.submodule_search_locations[0])

