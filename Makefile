@@ -1,13 +1,15 @@
 # `make` alone lists what can be done. Only Python 3.11 to 3.13, git and make are needed; everything
 # else goes into .venv on first use. On Windows, run make in Git Bash.
 .DEFAULT_GOAL := help
-.PHONY: help book test fast lint lab numbers faults facts links lock clean
+.PHONY: help book test fast lint lab browser torch numbers portable faults facts links lock clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 ENVIRONMENT ?= all
 NBVAL ?= --nbval
 WORKERS ?= 2
 PORT ?= 8888
+COMMA := ,
+TORCH ?= ==2.13.0
 
 # A reader's own settings for these tools must not change a result, and HOME may be read-only.
 STATE := $(CURDIR)/.venv/state
@@ -27,8 +29,9 @@ unexport PYTHONHOME PYTHONPATH
 # Try each candidate for real, the whole PATH through: a version manager's shim may exist and not run.
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 define install
-@try() { if "$$1" -c '$(USABLE)' >/dev/null 2>&1; then exec "$$1" requirements/install.py $(1); fi; }; \
-try "$(PYTHON)"; \
+@try() { if "$$1" -c '$(USABLE)' >/dev/null 2>&1; then exec "$$1" requirements/install.py $(1) $$2; fi; }; \
+try "$(PYTHON)" --this-python; \
+$(if $(PYTHON),echo "$(PYTHON) is no usable Python 3.11$(COMMA) 3.12 or 3.13." >&2; exit 1;) \
 IFS=:; \
 for name in python3.12 python3.11 python3.13 python3 python; do \
 	for folder in $$PATH; do try "$$folder/$$name"; done; \
@@ -52,11 +55,22 @@ book:  ## build the site from the stored outputs; a warning is an error
 
 test:  ## run every notebook and compare its outputs, then test package, pages and rules
 	$(call install,$(ENVIRONMENT))
-	@test -e .venv/browser-tried || { $(BIN)/python -m tests.site.browser --install \
-		|| echo 'No browser could be installed: the tests that open pages in one are skipped.'; \
-		touch .venv/browser-tried; }
+	@$(BIN)/python -m tests.site.browser
+	@$(BIN)/python -c 'import importlib.util as i; i.find_spec("torch") or print( \
+		"No PyTorch was found, so what needs it is skipped. `make torch` installs it.")'
 	$(BIN)/python -m pytest $(NBVAL) --nbval-current-env --nbval-cell-timeout=300 \
 		--doctest-modules -n $(WORKERS) --dist loadfile
+
+browser:  ## install a browser for the tests that open pages, where none is found
+	$(call install,$(ENVIRONMENT))
+	$(BIN)/python -m tests.site.browser --install
+
+torch:  ## install PyTorch (the build for the CPU where there is one) and Transformers
+	$(call install,all)
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --torch-backend cpu 'torch$(TORCH)' \
+		|| $(BIN)/python -m pip install --quiet 'torch$(TORCH)'
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
+		-r requirements/torch.txt
 
 fast:  ## test the package without TensorFlow, in seconds
 	$(call install,all)
@@ -97,8 +111,11 @@ COMPILE = $(BIN)/python -m uv pip compile --quiet --universal --python-version 3
 	--generate-hashes --custom-compile-command 'make lock' $(UPGRADE)
 lock:  ## write exact versions for the ranges in pyproject.toml (UPGRADE=--upgrade for newer ones)
 	$(call install,all)
-	$(COMPILE) pyproject.toml --all-extras -o requirements/all.txt
+	$(COMPILE) pyproject.toml --all-extras --group packaged -o requirements/all.txt
 	$(COMPILE) pyproject.toml --extra book -c requirements/all.txt -o requirements/site.txt
+	$(COMPILE) pyproject.toml --extra lab --extra pages --group packaged -c requirements/all.txt \
+		-o requirements/run.txt
+	$(COMPILE) --group torch -c requirements/all.txt -o requirements/torch.txt
 	$(COMPILE) --group tool -c requirements/all.txt -o requirements/tool.txt
 
 clean:  ## remove what was built; the environment stays (delete .venv to make it anew)

@@ -2,17 +2,20 @@
 
 ``site`` builds the pages, ``all`` adds what the notebooks and tests need, ``latest`` takes the
 newest versions that pyproject.toml allows instead of the lock. A stamp in .venv names what it
-holds, so a second call returns at once and needs no network.
+holds, so a second call returns at once and needs no network. ``--this-python`` makes .venv anew
+where it holds another Python than the one that runs this.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +24,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "installed.json"
 UNFINISHED = VENV / "unfinished"
 SUPPORTED = "import sys, pip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))"
+SAME = f"import sys; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
 SATISFIES = {"site": ["site"], "all": ["site", "all"], "latest": ["latest"]}
 
 
@@ -77,29 +81,52 @@ def works(*command: object) -> bool:
     return True
 
 
-def make_environment() -> None:
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other ``make`` installs into this folder."""
+    with (ROOT / ".venv.lock").open("a+b") as file:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_environment(this_python: bool) -> None:
     """Create .venv, unless a usable one is there: finished, not moved, with a Python that runs."""
     moved = read_stamp().get("root", str(ROOT)) != str(ROOT)
-    if UNFINISHED.exists() or moved or not works(PYTHON, "-c", SUPPORTED):
+    usable = works(PYTHON, "-c", SUPPORTED) and (not this_python or works(PYTHON, "-c", SAME))
+    if UNFINISHED.exists() or moved or not usable:
         print(f"Making .venv with Python {sys.version.split()[0]} …", flush=True)
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name != "nt").create(VENV)
 
 
-def install(name: str) -> None:
+def install(name: str, this_python: bool) -> None:
     """Install environment `name` into .venv; the stamp is written last."""
-    make_environment()
+    make_environment(this_python)
     STAMP.unlink(missing_ok=True)
     UNFINISHED.touch()
     pip = [PYTHON, "-m", "pip", "install", "--quiet"]
     run(*pip, "--require-hashes", "-r", "requirements/tool.txt")
+    uv = [PYTHON, "-m", "uv", "pip"]
     # Compiled once here: where no bytecode may be written, TensorFlow takes long to import.
-    uv = [PYTHON, "-m", "uv", "pip", "install", "--compile-bytecode", "--python", PYTHON]
+    options = ["--compile-bytecode", "--python", PYTHON]
     if name == "latest":
-        run(*uv, "--upgrade", "--editable", ".[train,data,pretrained,export,serve,lab,book,test]")
+        extras = "applications,book,data,export,lab,pretrained,serve,test,train"
+        group = ["--group", "packaged"]
+        run(*uv, "install", *options, "--upgrade", *group, "--editable", f".[{extras}]")
     else:
-        # setuptools comes from the lock as well: nothing unpinned takes part in any build.
-        run(*uv, "--no-build-isolation", "--require-hashes", "-r", f"requirements/{name}.txt")
-        run(*uv, "--no-build-isolation", "--no-deps", "--editable", ".")
+        # Exactly the lock: what an older one brought goes. setuptools comes from the lock as well,
+        # so nothing unpinned takes part in any build.
+        locks = ["requirements/tool.txt", f"requirements/{name}.txt"]
+        run(*uv, "sync", *options, "--no-build-isolation", "--require-hashes", *locks)
+        run(*uv, "install", *options, "--no-build-isolation", "--no-deps", "--editable", ".")
     UNFINISHED.unlink()
     content = {"root": str(ROOT)} | {part: key(part) for part in SATISFIES[name]}
     temporary = STAMP.with_suffix(".tmp")
@@ -109,11 +136,14 @@ def install(name: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Install the environment that the command line names, if it is not there yet."""
-    if len(arguments) != 1 or arguments[0] not in SATISFIES:
+    this_python = "--this-python" in arguments
+    names = [argument for argument in arguments if argument != "--this-python"]
+    if len(names) != 1 or names[0] not in SATISFIES:
         sys.exit(__doc__)
-    name = arguments[0]
-    if UNFINISHED.exists() or not is_installed(name) or not works(PYTHON, "-c", ""):
-        install(name)
+    with alone():
+        fits = works(PYTHON, "-c", SAME if this_python else "")
+        if UNFINISHED.exists() or not is_installed(names[0]) or not fits:
+            install(names[0], this_python)
 
 
 if __name__ == "__main__":

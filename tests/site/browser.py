@@ -33,8 +33,8 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 HELP = (
-    "No Chromium was found, so the browser tests will be skipped. Install Chromium, Chrome or "
-    "Edge, run `playwright install chromium`, or name a browser in COMPANION_BROWSER."
+    "No Chromium was found, so the tests that open pages are skipped. `make browser` installs one; "
+    "or install Chromium, Chrome or Edge, or name a browser in COMPANION_BROWSER."
 )
 
 
