@@ -26,7 +26,6 @@ NBVAL_TAGS = {
     "pytest-validate-ignore-output",
 }
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:home|root|tmp|work|Users|private)/\w|\b[A-Z]:\\Users")
-LESSON_CALLS = {"Exercise", "quiz", "predict", "outcome"}
 
 
 def toc_entries(root: Path) -> list[str]:
@@ -169,13 +168,13 @@ def parse(source: str) -> ast.Module:
 
 
 def calls(source: str) -> list[tuple[str, str | None]]:
-    """Each call of a bare name or of ``companion.name``, in order, and its first text."""
+    """Each call of a bare name or of ``teaching.name``, in order, and its first text."""
     found = []
     for node in ast.walk(parse(source)):
         if not isinstance(node, ast.Call):
             continue
         text = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-        name = ast.unparse(node.func).removeprefix("companion.")
+        name = ast.unparse(node.func).removeprefix("companion.").removeprefix("teaching.")
         if name.isidentifier():
             found.append((node.lineno, name, text if isinstance(text, str) else None))
     return [(name, text) for _, name, text in sorted(found, key=lambda item: item[0])]

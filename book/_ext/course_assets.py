@@ -19,7 +19,7 @@ from sphinx.util import logging
 
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 VEGA_FILE = "vendor/vega.js"
-NEEDS_SCRIPT = re.compile(r'class="(?:explorer|predict|outcome)\b')
+NEEDS_SCRIPT = re.compile(r'class="(?:explorer|prediction|outcome)\b')
 # In the theme's file: name:[width,height,[codes and aliases],"code","path"],
 ICON = re.compile(
     r'"?(?P<name>[\w-]+)"?:\[\d+,\d+,\[(?P<aliases>[^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'

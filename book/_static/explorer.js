@@ -184,7 +184,7 @@
   };
 
   const repeatPrediction = (radio) => {
-    const name = radio.closest(".predict").dataset.name;
+    const name = radio.closest(".prediction").dataset.name;
     const outcome = document.querySelector(`.outcome[data-name="${name}"]`);
     if (!outcome) return;
     const chosen = radio.parentElement.textContent.trim();
@@ -192,7 +192,7 @@
     outcome.prepend(make("p", { class: "outcome-yours" }, `You predicted: ${chosen}`));
   };
 
-  document.querySelectorAll(".predict input").forEach((radio) => {
+  document.querySelectorAll(".prediction input").forEach((radio) => {
     if (radio.checked) repeatPrediction(radio); // kept by the browser over a reload
     radio.addEventListener("change", () => repeatPrediction(radio));
   });

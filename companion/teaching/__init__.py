@@ -1,4 +1,4 @@
-"""What a page is made of: figures with words, explorers, exercises, questions."""
+"""What a page is made of: figures with words, explorers, exercises."""
 
 import lazy_loader
 

@@ -8,9 +8,6 @@ from .figures import show as show
 from .plots import plot_calibration as plot_calibration
 from .plots import plot_learning_curve as plot_learning_curve
 from .plots import plot_threshold_value as plot_threshold_value
-from .questions import outcome as outcome
-from .questions import predict as predict
-from .questions import quiz as quiz
 from .style import CARD as CARD
 from .style import INK as INK
 from .style import LINES as LINES

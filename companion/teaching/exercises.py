@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from companion._common.checking import check_text
-from companion._common.display import display_bundle
 
 __all__ = ["Exercise"]
 
@@ -94,14 +93,3 @@ class Exercise:
             return
         problem = self.check(answer)
         print(f"Right: {self.name}." if problem is None else f"Not yet: {problem}")
-
-
-def _display_section(kind: str, name: str, parts: Sequence[str], texts: Sequence[str]) -> None:
-    """Displays a section that is named by its part with the id KIND-NAME."""
-    # Two amounts in dollars would be read as a formula between them: mathjax_ignore.
-    start = (
-        f'<section class="{kind} mathjax_ignore" data-name="{name}" '
-        f'aria-labelledby="{kind}-{name}">'
-    )
-    html = "\n".join([start, *parts, "</section>"])
-    display_bundle({"text/html": html, "text/plain": "\n".join(texts)})

@@ -75,7 +75,7 @@ def bib_years(root: Path) -> dict[str, set[str]]:
 
 def facts(root: Path) -> dict[str, dict[str, Any]]:
     """The facts by key, whether the file is a mapping or a list."""
-    file = root / "companion" / "facts.yml"
+    file = root / "companion" / "economics" / "facts.yml"
     loaded = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     if isinstance(loaded, list):
         return {fact["key"]: fact for fact in loaded}

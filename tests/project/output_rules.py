@@ -77,6 +77,7 @@ def _shows(tree: ast.AST) -> int:
     inner = [] if isinstance(tree, ast.FunctionDef | ast.Lambda) else ast.iter_child_nodes(tree)
     here = isinstance(tree, ast.Call) and ast.unparse(tree.func) in {
         "show",
+        "teaching.show",
         "companion.teaching.show",
     }
     return here + sum(map(_shows, inner))

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.project.registry import notebook_rule, place
-from tools import prose
+from tools import prose, questions
 from tools.notebooks import (
-    LESSON_CALLS,
     Notebook,
     calls,
     cited_keys,
@@ -144,12 +143,11 @@ def sections_end_with_checks(notebook: Notebook) -> Iterator[str]:
         names = [{name for name, _ in calls(cell.source)} for cell in code]
         if not heading or any("Exercise" in found for found in names):
             continue  # the opening holds imports; an exercise proves itself
-        own = [cell for cell, found in zip(code, names, strict=True) if not LESSON_CALLS & found]
-        if own:
-            count = sum(isinstance(node, ast.Assert) for node in ast.walk(parse(own[-1].source)))
+        if code:
+            count = sum(isinstance(node, ast.Assert) for node in ast.walk(parse(code[-1].source)))
             if not 1 <= count <= 5:
                 yield (
-                    f"{place(notebook, own[-1])}: section {heading!r} ends with {count} asserts; "
+                    f"{place(notebook, code[-1])}: section {heading!r} ends with {count} asserts; "
                     "end it with a check cell of one to five"
                 )
 
@@ -177,53 +175,57 @@ def asserts_check_a_result(notebook: Notebook) -> Iterator[str]:
                 yield f"{place(notebook, cell)}: '{ast.unparse(node)}' holds in any case"
 
 
-def _lesson_calls(notebook: Notebook) -> list[tuple[Any, str, str | None]]:
+def _exercises(notebook: Notebook) -> list[tuple[Any, str | None]]:
     return [
-        (cell, name, text)
+        (cell, text)
         for cell in notebook.code
         for name, text in calls(cell.source)
-        if name in LESSON_CALLS
+        if name == "Exercise"
+    ]
+
+
+def _questions(notebook: Notebook) -> list[tuple[Any, questions.Question, list[str]]]:
+    return [
+        (cell, question, problems)
+        for cell in notebook.markdown
+        for question, problems in questions.find(cell.source)
     ]
 
 
 @notebook_rule
 def lesson_parts_are_there(notebook: Notebook) -> Iterator[str]:
-    found = Counter(name for _, name, _ in _lesson_calls(notebook))
-    for name, least in (("predict", 1), ("outcome", 1), ("quiz", 1), ("Exercise", 3)):
-        if found[name] < least:
-            yield f"{notebook.name}: {found[name]} calls of {name}(…); a page has {least} at least"
+    found = Counter(question.kind for _, question, _ in _questions(notebook))
+    found["exercise"] = len(_exercises(notebook))
+    for kind, least in (("prediction", 1), ("outcome", 1), ("quiz", 1), ("exercise", 3)):
+        if found[kind] < least:
+            yield f"{notebook.name}: {kind}, {found[kind]} times; a page has {least} at least"
 
 
 @notebook_rule
-def predictions_meet_their_outcomes(notebook: Notebook) -> Iterator[str]:
-    open_names: set[str] = set()
-    for cell, name, text in _lesson_calls(notebook):
-        if name == "predict" and text:
-            open_names.add(text)
-        elif name == "outcome" and text in open_names:
-            open_names.discard(text)
-        elif name == "outcome":
-            yield f"{place(notebook, cell)}: outcome({text!r}) has no predict(…) before it"
-    for text in sorted(open_names):
-        yield f"{notebook.name}: predict({text!r}) has no outcome(…) after it"
+def questions_are_whole(notebook: Notebook) -> Iterator[str]:
+    found = _questions(notebook)
+    for cell, _, problems in found:
+        for problem in problems:
+            yield f"{place(notebook, cell)}: {problem}"
+    order = [(question.kind, question.name) for _, question, _ in found]
+    for problem in questions.page_problems(order):
+        yield f"{notebook.name}: {problem}"
 
 
 @notebook_rule
-def questions_hide_their_code(notebook: Notebook) -> Iterator[str]:
-    for cell, name, _ in _lesson_calls(notebook):
-        # the code of a question shows its key, and it would stand above the question
+def exercises_hide_their_code(notebook: Notebook) -> Iterator[str]:
+    for cell, _ in _exercises(notebook):
+        # the checker's code shows the solution, and it would stand above the exercise
         if not {"hide-input", "hide-cell"} & set(cell.metadata.get("tags", [])):
-            yield f"{place(notebook, cell)}: {name}(…) needs the tag 'hide-input' or 'hide-cell'"
+            yield f"{place(notebook, cell)}: Exercise(…) needs the tag 'hide-input' or 'hide-cell'"
 
 
 @notebook_rule
-def lesson_names_are_unique(notebook: Notebook) -> Iterator[str]:
-    seen: set[str] = set()
-    for cell, name, text in _lesson_calls(notebook):
-        if name == "outcome":
-            continue  # it repeats its prediction's name
+def exercises_have_names_of_their_own(notebook: Notebook) -> Iterator[str]:
+    seen = {q.name for _, q, _ in _questions(notebook) if q.kind != "outcome"}
+    for cell, text in _exercises(notebook):
         if text is None:
-            yield f"{place(notebook, cell)}: {name}(…) needs its name as a text, first of all"
+            yield f"{place(notebook, cell)}: Exercise(…) needs its name as a text, first of all"
         elif text in seen:
             yield f"{place(notebook, cell)}: the name {text!r} is taken; choose another"
         else:

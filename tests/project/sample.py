@@ -30,9 +30,30 @@ if find_spec("companion") is None:
 import numpy as np
 
 from companion import facts
-from companion.teaching import Exercise, outcome, predict, quiz
+from companion.teaching import Exercise
 
 rng = np.random.default_rng(seed=0)"""
+GUESS = """:::{prediction} guess
+More than three?
+
+- yes
+- no
+:::"""
+ANSWER = """:::{outcome} guess
+yes
+
+Four are more.
+:::"""
+QUIZ = """:::{quiz} how-many
+How many?
+
+- [x]<!--= len(reviews) == 4 --> four
+
+  They were counted.
+- [ ] none
+
+  That would be too few.
+:::"""
 HIDDEN = ["hide-input"]
 
 
@@ -70,10 +91,10 @@ def sample_cells() -> list[Node]:
         markdown("title", TITLE),
         code("imports", IMPORTS),
         markdown("count", "## How many reviews?\n\nThere are 4<!--= len(reviews) --> of them."),
-        code("guess", 'predict("guess", "More?", ["yes", "no"])', "Guess\n", tags=HIDDEN),
+        markdown("guess", GUESS),
         code("reviews", 'reviews = ["a", "b", "c", "d"]\nprint(len(reviews))', "4\n"),
         _picture("draw", "show(draw(reviews), alt='Reviews')"),
-        code("answer", 'outcome("guess", "yes", "Four are more.")', "Yes\n", tags=HIDDEN),
+        markdown("answer", ANSWER),
         code("count-check", "assert len(reviews) == 4"),
         markdown("known", "## What is known\n\nOthers: 87 %<!--= known:.0% --> {cite}`maas2011`."),
         code("fact", 'known = facts["imdb"].value\nassert known > 0.8'),
@@ -83,7 +104,7 @@ def sample_cells() -> list[Node]:
             for n in ("one", "two", "three")
         ],
         markdown("quiz", "## Quiz"),
-        code("quiz-count", 'quiz("count", "How many?", options)', "How many?\n", tags=HIDDEN),
+        markdown("quiz-count", QUIZ),
         markdown("take-away", "## Take-away\n\n- Count.\n- Compare.\n- Cite."),
         markdown(
             "references", "## References\n\n```{bibliography}\n:filter: docname in docnames\n```"

@@ -16,7 +16,6 @@ from companion.economics import threshold_value, value_per_message
 from companion.evaluation import bootstrap_interval
 from companion.teaching import Control, Explorer, explore_threshold_value
 from companion.teaching import explorer as explorer_module
-from companion.teaching import style as presentation
 from companion.teaching.charts import draw_chart, styled_chart
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -92,7 +91,7 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         shown.append(data)
 
     shell = SimpleNamespace(kernel=object())
-    monkeypatch.setattr(presentation, "_shell", lambda: shell)
+    monkeypatch.setattr("companion._common.display._shell", lambda: shell)
     monkeypatch.setattr("IPython.display.display", display)
     return shown
 

@@ -25,7 +25,6 @@ from companion.teaching import (
     plot_threshold_value,
     show,
 )
-from companion.teaching import style as presentation
 from companion.teaching.words.numbers import number, round_significant, spread
 
 mpl.use("Agg")
@@ -58,7 +57,7 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         assert raw
         shown.append({**data, "metadata": metadata})
 
-    monkeypatch.setattr(presentation, "_shell", object)
+    monkeypatch.setattr("companion._common.display._shell", object)
     monkeypatch.setattr("IPython.display.display", display)
     return shown
 
