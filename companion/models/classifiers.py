@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from companion._common.backend import keras
+from companion.models._sizes import check_sizes
 
 __all__ = ["build_bag_classifier", "build_lstm_classifier"]
 
@@ -14,11 +15,12 @@ def build_lstm_classifier(
     hidden_dim: int = 64,
     mask_zero: bool = True,
     dropout: float = 0.0,
+    num_classes: int = 2,
 ) -> keras.Model:
     """Builds a classifier that reads a text's token ids in order.
 
-    Embedding, LSTM, one sigmoid unit. The input is declared as integers, so that mixed precision
-    cannot round a token id.
+    Embedding, LSTM, one sigmoid unit, or a softmax over three or more classes. The input is
+    declared as integers, so that mixed precision cannot round a token id.
 
     Args:
         vocabulary_size: Integer. Number of token ids, padding (0) included. Defaults to 1000.
@@ -28,13 +30,14 @@ def build_lstm_classifier(
         mask_zero: Boolean. Whether the LSTM skips padding. Without it, rows padded at the end stay
             near chance. Defaults to `True`.
         dropout: Float in [0, 1). Share of the LSTM's output dropped in training. Defaults to 0.
+        num_classes: Integer, at least 2. Kinds of texts to tell apart. Defaults to 2.
 
     Returns:
         Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 `(batch, 1)`, the
-        probability of label 1.
+        probability of label 1; with three or more classes to `(batch, num_classes)`, that of each.
 
     Raises:
-        ValueError: If a size is below 1 or `dropout` is outside [0, 1).
+        ValueError: If a size or `num_classes` is too small, or `dropout` is outside [0, 1).
 
     Example:
 
@@ -45,11 +48,17 @@ def build_lstm_classifier(
         Hochreiter and Schmidhuber, 1997, Long Short-Term Memory; with the forget gate of Gers,
         Schmidhuber and Cummins, 2000.
     """
-    _check(vocabulary_size, sequence_length, embedding_dim, hidden_dim, dropout=dropout)
+    check_sizes(
+        vocabulary_size=vocabulary_size,
+        sequence_length=sequence_length,
+        embedding_dim=embedding_dim,
+        hidden_dim=hidden_dim,
+        dropout=dropout,
+    )
     ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
     embed = keras.layers.Embedding(vocabulary_size, embedding_dim, mask_zero=mask_zero)
     states = keras.layers.LSTM(hidden_dim)(embed(ids))  # (batch, hidden_dim)
-    return _with_output(ids, states, dropout, "lstm_classifier")
+    return _with_output(ids, states, dropout, "lstm_classifier", num_classes)
 
 
 def build_bag_classifier(
@@ -57,6 +66,7 @@ def build_bag_classifier(
     sequence_length: int = 100,
     embedding_dim: int = 64,
     dropout: float = 0.0,
+    num_classes: int = 2,
 ) -> keras.Model:
     """Builds a classifier that averages a text's embeddings and ignores their order.
 
@@ -67,13 +77,14 @@ def build_bag_classifier(
         sequence_length: Integer. Tokens in a row. Defaults to 100.
         embedding_dim: Integer. Numbers that stand for one token. Defaults to 64.
         dropout: Float in [0, 1). Share of the average dropped in training. Defaults to 0.
+        num_classes: Integer, at least 2. Kinds of texts to tell apart. Defaults to 2.
 
     Returns:
         Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 `(batch, 1)`, the
-        probability of label 1.
+        probability of label 1; with three or more classes to `(batch, num_classes)`, that of each.
 
     Raises:
-        ValueError: If a size is below 1 or `dropout` is outside [0, 1).
+        ValueError: If a size or `num_classes` is too small, or `dropout` is outside [0, 1).
 
     Example:
 
@@ -84,7 +95,12 @@ def build_bag_classifier(
         Iyyer and others, 2015, Deep Unordered Composition Rivals Syntactic Methods for Text
         Classification.
     """
-    _check(vocabulary_size, sequence_length, embedding_dim, dropout=dropout)
+    check_sizes(
+        vocabulary_size=vocabulary_size,
+        sequence_length=sequence_length,
+        embedding_dim=embedding_dim,
+        dropout=dropout,
+    )
     ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
     embedded = keras.layers.Embedding(vocabulary_size, embedding_dim)(ids)
     # Keras's GlobalAveragePooling1D divides by the number of tokens: nan for a row without any.
@@ -92,21 +108,17 @@ def build_bag_classifier(
     is_token = keras.ops.cast(keras.ops.not_equal(ids, 0), "float32")[..., None]
     total = keras.ops.sum(keras.ops.cast(embedded, "float32") * is_token, axis=1)
     mean = total / keras.ops.maximum(keras.ops.sum(is_token, axis=1), 1.0)  # (batch, embedding_dim)
-    return _with_output(ids, mean, dropout, "bag_classifier")
+    return _with_output(ids, mean, dropout, "bag_classifier", num_classes)
 
 
 def _with_output(
-    ids: keras.KerasTensor, features: keras.KerasTensor, dropout: float, name: str
+    ids: keras.KerasTensor, features: keras.KerasTensor, dropout: float, name: str, num_classes: int
 ) -> keras.Model:
+    if num_classes < 2:
+        raise ValueError(f"num_classes is {num_classes}; it must be at least 2.")
     if dropout:
         features = keras.layers.Dropout(dropout)(features)
     # float32, because a low-precision sigmoid rounds probabilities near 1 to 1.
-    output = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")
+    units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
+    output = keras.layers.Dense(units, activation=activation, dtype="float32", name="probability")
     return keras.Model(ids, output(features), name=name)
-
-
-def _check(*sizes: int, dropout: float) -> None:
-    if min(sizes) < 1:
-        raise ValueError(f"Sizes must be at least 1; given {sizes}.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1.")

@@ -11,6 +11,9 @@ from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
+from typing import Any
+
+from companion._common.checking import check_whole
 
 __all__ = ["BytePairTokenizer"]
 
@@ -19,6 +22,8 @@ __all__ = ["BytePairTokenizer"]
 _WORDS = re.compile(r" ?\w{1,24}| ?[^\w\s]{1,24}|\s{1,24}")
 
 _NUM_BYTES = 256
+
+_LONGEST = 1 + 24 * 4  # bytes of a space and 24 characters
 
 
 class BytePairTokenizer:
@@ -52,12 +57,8 @@ class BytePairTokenizer:
     """
 
     def __init__(self, vocabulary_size: int = 2000) -> None:
-        if not isinstance(vocabulary_size, int) or vocabulary_size <= _NUM_BYTES:
-            raise ValueError(
-                f"vocabulary_size is {vocabulary_size!r}; it must be a whole number of at least "
-                f"{_NUM_BYTES + 1}, for the bytes and the end of text."
-            )
-        self._max_merges = vocabulary_size - _NUM_BYTES - 1
+        wanted = check_whole(vocabulary_size, "vocabulary_size", least=_NUM_BYTES + 1)
+        self._max_merges = wanted - _NUM_BYTES - 1  # the last id is the end of text's
         self._set_merges([])
 
     @property
@@ -70,14 +71,14 @@ class BytePairTokenizer:
         """The id that ends a text, the last one; `encode` never gives it, whatever the text."""
         return self.vocabulary_size - 1
 
-    def fit(self, texts: Sequence[str]) -> BytePairTokenizer:
+    def fit(self, texts: Iterable[str]) -> BytePairTokenizer:
         """Learns the merges: again and again the most frequent pair inside the texts' words.
 
         Of pairs equally frequent, the one with the smaller ids comes first. A pair that occurs only
         once is not merged.
 
         Args:
-            texts: sequence of str. Training texts only: a vocabulary is learnt too.
+            texts: iterable of str, read once. Training texts only: a vocabulary is learnt too.
 
         Returns:
             The tokenizer itself.
@@ -85,9 +86,16 @@ class BytePairTokenizer:
         Raises:
             ValueError: If `texts` is one string or holds something else than strings.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        if isinstance(texts, str):
             raise ValueError("texts must be a list of strings; put a single text in a list: [text]")
-        counts = Counter(word for text in texts for word in _WORDS.findall(text))
+        counts: Counter[str] = Counter()
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(
+                    f"texts must be a list of strings, but texts[{index}] is of type "
+                    f"{type(text).__name__}."
+                )
+            counts.update(_WORDS.findall(text))
         words = [(_to_symbols(word), number) for word, number in counts.items()]
         self._set_merges(_learn(words, self._max_merges))
         return self
@@ -159,14 +167,36 @@ class BytePairTokenizer:
             OSError: If the file is missing or cannot be read.
         """
         try:
-            pairs = json.loads(Path(path).read_text(encoding="utf-8"))["merges"]
-            merges = [(int(left), int(right)) for left, right in pairs]
+            return cls.from_merges(json.loads(Path(path).read_text(encoding="utf-8"))["merges"])
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is no file that BytePairTokenizer.save wrote.") from error
-        if not all(0 <= i < _NUM_BYTES + n for n, pair in enumerate(merges) for i in pair):
-            raise ValueError(f"{path} is damaged: a merge is made of an id that comes later.")
-        tokenizer = cls(len(merges) + _NUM_BYTES + 1)
-        tokenizer._set_merges(merges)
+            raise ValueError(
+                f"{path} is no file that BytePairTokenizer.save wrote, or damaged: {error}."
+            ) from error
+
+    @classmethod
+    def from_merges(cls, merges: Iterable[Sequence[int]]) -> BytePairTokenizer:
+        """Builds the tokenizer that has learnt these merges.
+
+        Args:
+            merges: iterable of pairs of int, as `merges` holds them.
+
+        Returns:
+            A `BytePairTokenizer` that gives the same ids.
+
+        Raises:
+            ValueError: If a merge is made of an id that comes later, or a piece would be longer
+                than any word can be.
+        """
+        pairs, lengths = [], [1] * _NUM_BYTES
+        for left, right in merges:
+            if not 0 <= min(left, right) <= max(left, right) < len(lengths):
+                raise ValueError("a merge is made of an id that comes later")
+            lengths.append(lengths[left] + lengths[right])
+            if lengths[-1] > _LONGEST:  # merges that double a piece again and again
+                raise ValueError(f"a piece has {lengths[-1]:,} bytes, more than {_LONGEST:,}")
+            pairs.append((int(left), int(right)))
+        tokenizer = cls(len(pairs) + _NUM_BYTES + 1)
+        tokenizer._set_merges(pairs)
         return tokenizer
 
     def _set_merges(self, merges: list[tuple[int, int]]) -> None:
@@ -179,6 +209,14 @@ class BytePairTokenizer:
         for left, right in merges:
             self.vocabulary.append(self.vocabulary[left] + self.vocabulary[right])
         self.vocabulary.append(b"<|endoftext|>")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"max_merges": self._max_merges, "merges": self.merges}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # The cache is made anew: a copied one would go on asking the original.
+        self._max_merges = state["max_merges"]
+        self._set_merges(list(state["merges"]))
 
     def _merge(self, word: str) -> list[int]:
         symbols = _to_symbols(word)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -14,25 +13,25 @@ import numpy as np
 
 from companion._common.backend import keras
 from companion._common.checking import check_texts
-from companion._common.files import write_atomically
 from companion.evaluation.language import bits_per_byte
 from companion.models.decoding.sampling import generate_tokens
 from companion.models.gpt import build_gpt
 from companion.preprocessing.tokenizer import BytePairTokenizer
-from companion.training.checkpoints import pack, unpack
+from companion.tasks.folder import (
+    read_folder,
+    refusing,
+    restore_weights,
+    weights_of,
+    write_folder,
+)
+from companion.tasks.parameters import check_parameters
 from companion.training.schedules import build_gpt_optimizer
 from companion.training.trainer import History, Trainer
 
 __all__ = ["LanguageModel"]
 
 
-_FORMAT = "language-1"
-
-_FILES = ("weights.npz", "tokenizer.json")
-
-_BATCH = 32
-
-_TRAIN_AGAIN = "Train again with LanguageModel.fit and .save, or with companion train gpt."
+_KIND, _TOKENIZER = "language-model", "tokenizer.json"
 
 
 class LanguageModel:
@@ -87,6 +86,7 @@ class LanguageModel:
             "dropout": dropout,
             "seed": seed,
         }
+        check_parameters(self.settings)
         self.tokenizer = BytePairTokenizer(vocabulary_size)
         self.model: keras.Model | None = None
         self.steps = 0
@@ -153,7 +153,7 @@ class LanguageModel:
             batch_size=batch_size,
             epochs=steps // checkpoint_steps,
             examples_per_epoch=checkpoint_steps * batch_size,
-            max_seconds=None if minutes is None else 60 * minutes,
+            minutes=minutes,
         )
         self.steps = history.epochs * checkpoint_steps
         return history
@@ -208,28 +208,27 @@ class LanguageModel:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Saves weights, tokeniser and settings as files that cannot run code.
 
+        A kill or a full disk leaves the old model or the new one whole.
+
         Args:
-            folder: Path; created if needed. `config.json`, `weights.npz` and `tokenizer.json` are
-                replaced.
+            folder: Path; created if needed. A language model there is replaced.
 
         Raises:
-            ValueError: If the model is not trained.
+            ValueError: If the model is not trained, or the folder holds something else.
             OSError: If the folder cannot be written.
         """
-        weights = {_name(i, w): np.asarray(w) for i, w in enumerate(self._trained().weights)}
-        merges = json.dumps({"merges": self.tokenizer.merges}).encode()
-        contents = dict(zip(_FILES, (pack(weights, {"format": _FORMAT}), merges), strict=True))
-        config = {
-            "format": _FORMAT,
-            "settings": self.settings,
-            "steps": self.steps,
-            "sha256": {name: _sha256(content) for name, content in contents.items()},
-        }
-        contents["config.json"] = json.dumps(config, indent=1).encode()
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            write_atomically(path / name, content)
+        arrays = weights_of(self._trained())
+        write_folder(
+            Path(folder),
+            _KIND,
+            {
+                "parameters": self.settings,
+                "steps": self.steps,
+                "num_tokens": self.tokenizer.vocabulary_size,
+            },
+            arrays=arrays,
+            files={_TOKENIZER: json.dumps({"merges": self.tokenizer.merges}).encode()},
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> LanguageModel:
@@ -245,41 +244,18 @@ class LanguageModel:
             ValueError: If a file is missing, damaged, of another format or of another model.
         """
         path = Path(folder)
-        try:
-            config = json.loads((path / "config.json").read_bytes())
-            if config.get("format") != _FORMAT:
-                raise ValueError(f"its format is {config.get('format')!r}, not {_FORMAT!r}")
-            contents = {name: (path / name).read_bytes() for name in _FILES}
-            for name, content in contents.items():
-                if _sha256(content) != config["sha256"][name]:
-                    raise ValueError(f"{name} is damaged or belongs to another config.json")
-            language = cls(**config["settings"])
-            language.tokenizer = BytePairTokenizer.load(path / "tokenizer.json")
-            language.steps = int(config["steps"])
-            weights, _ = unpack(contents["weights.npz"])
-            language._check(list(weights.values()))  # or a huge model would be built first
-            language.model = language._build()
-            language.model.set_weights(
-                [weights[_name(i, w)] for i, w in enumerate(language.model.weights)]
-            )
-        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            reason = error.strerror or error if isinstance(error, OSError) else error
-            raise ValueError(
-                f"{path} holds no usable language model: {reason}. {_TRAIN_AGAIN}"
-            ) from error
+        saved = read_folder(path, _KIND, files=[_TOKENIZER], count=_count)
+        with refusing(path, _KIND):
+            language = cls(**saved.settings["parameters"])
+            merges = json.loads(saved.files[_TOKENIZER])["merges"]
+            language.tokenizer = BytePairTokenizer.from_merges(merges)
+            if language.tokenizer.vocabulary_size != saved.settings["num_tokens"]:
+                raise ValueError(f"{_TOKENIZER} is that of another model")
+            language.steps = saved.settings["steps"]
+            model = language._build()
+            restore_weights(model, saved.arrays)
+            language.model = model
         return language
-
-    def _check(self, weights: list[np.ndarray]) -> None:
-        layers, width = self.settings["num_layers"], self.settings["hidden_dim"]
-        found = (len(weights), weights[0].shape if weights else ())
-        expected = (2 + 6 * layers, (self.tokenizer.vocabulary_size, width))
-        if found != expected:
-            raise ValueError(
-                f"{found[0]} weights, the first of the shape {found[1]}, are no {layers} layers of "
-                f"the width {width} for {expected[1][0]} tokens"
-            )
-        if not all(np.isfinite(weight).all() for weight in weights):
-            raise ValueError("the weights hold nan or infinity")
 
     def _build(self) -> keras.Model:
         names = ("sequence_length", "hidden_dim", "num_layers", "num_heads", "dropout")
@@ -305,9 +281,12 @@ class LanguageModel:
         return x.reshape(count, length), y.reshape(count, length)
 
 
-def _name(index: int, weight: Any) -> str:
-    return f"{index:02d}_{weight.name}"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _count(settings: dict[str, Any]) -> int:
+    """Returns how many numbers a model of these settings has, if there can be one."""
+    parameters, num_tokens = settings["parameters"], settings["num_tokens"]
+    check_parameters({**LanguageModel(**parameters).settings, "vocabulary_size": num_tokens})
+    if type(settings["steps"]) is not int:
+        raise ValueError(f"steps is {settings['steps']!r}")
+    width = parameters["hidden_dim"]
+    block = 12 * width**2 + 2 * width  # attention 4 width², feed-forward 8 width², two norms
+    return int(num_tokens * width + parameters["num_layers"] * block + width)

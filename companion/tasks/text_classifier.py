@@ -1,8 +1,7 @@
-"""A text classifier from texts to probabilities, which a folder of two plain files can hold."""
+"""A text classifier from texts to labels, which a folder of plain files can hold."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from companion._common.backend import keras
-from companion._common.checking import check_binary, check_texts
-from companion._common.files import write_atomically
+from companion._common.checking import UsageError, check_texts
 from companion.models.classifiers import build_bag_classifier, build_lstm_classifier
 from companion.preprocessing.text import build_vectorizer, restore_vectorizer
-from companion.training.checkpoints import pack, unpack
+from companion.tasks.folder import (
+    read_folder,
+    refusing,
+    restore_weights,
+    weights_of,
+    write_folder,
+)
+from companion.tasks.parameters import check_parameters
 from companion.training.trainer import History, Trainer
 
 __all__ = ["TextClassifier"]
 
 
-_FORMAT = 1
-
-_OTHERS = {
-    "onnx-1": "an exported classifier: read it with companion.serving.OnnxClassifier, or with "
-    "the command companion serve.",
-    "language-1": "a language model: read it with companion.tasks.LanguageModel, or with the "
-    "command companion generate.",
-}
+_KIND, _VOCABULARY = "text-classifier", "vocabulary.json"
 
 _TOO_FEW = (
     "validation_split leaves none: give more texts, a larger validation_split, or patience=None."
@@ -45,11 +44,14 @@ _BAG = ("vocabulary_size", "sequence_length", "embedding_dim", "dropout")
 
 _LSTM = (*_BAG, "hidden_dim", "mask_zero")
 
-_TRAIN_AGAIN = "Train again with TextClassifier.fit and .save, or with the command companion train."
+_HALF = 0.5  # the threshold of whoever has chosen none
 
 
-class TextClassifier:
-    """Learns to tell two kinds of texts apart: vocabulary, model and training in one.
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learns to tell kinds of texts apart: vocabulary, model and training in one.
+
+    A scikit-learn classifier: `clone`, `cross_val_score` and `GridSearchCV` take it, with texts for
+    `X`; `score` is the share of right labels. Only `fit` differs: it returns its `History`.
 
     Args:
         architecture: `"lstm"` reads the tokens in order; `"bag"` averages them, trains several
@@ -64,15 +66,22 @@ class TextClassifier:
             that it still ends on a word. Defaults to `True`.
         dropout: Float in [0, 1). Defaults to 0.
         seed: Integer. Decides weights, order and held-out part. Defaults to 0.
+        threshold: Float in [0, 1], for two classes only. `predict` says the second class when its
+            probability is at least this, for example the `best_threshold` of `threshold_value`; it
+            may be set after training too, and is saved. Defaults to 0.5.
+
+    Attributes:
+        classes_: Array of the different labels, sorted, shape `(classes,)`; set by `fit`.
 
     Example:
 
-    >>> texts, labels = ["good tea", "bad tea"] * 10, [1, 0] * 10
+    >>> texts, labels = ["good tea", "bad tea"] * 10, ["happy", "angry"] * 10
     >>> classifier = TextClassifier("bag", sequence_length=4)
     >>> history = classifier.fit(texts, labels, epochs=60, patience=None, progress=False)
-    >>> good, bad = classifier.predict_proba(["good coffee", "bad coffee"])
-    >>> bool(bad < 0.5 < good)
-    True
+    >>> print(classifier.classes_, classifier.predict(["good coffee", "bad coffee"]))
+    ['angry' 'happy'] ['happy' 'angry']
+    >>> classifier.predict_proba(["good coffee"]).shape
+    (1, 2)
     """
 
     def __init__(
@@ -87,27 +96,32 @@ class TextClassifier:
         mask_zero: bool = True,
         dropout: float = 0.0,
         seed: int = 0,
+        threshold: float = _HALF,
     ) -> None:
-        if architecture not in ("lstm", "bag"):
-            raise ValueError(f"architecture is {architecture!r}; it must be 'lstm' or 'bag'.")
-        self.settings: dict[str, Any] = {
-            "architecture": architecture,
-            "split": split,
-            "vocabulary_size": vocabulary_size,
-            "sequence_length": sequence_length,
-            "embedding_dim": embedding_dim,
-            "hidden_dim": hidden_dim,
-            "mask_zero": mask_zero,
-            "dropout": dropout,
-            "seed": seed,
-        }
+        self.architecture = architecture
+        self.split = split
+        self.vocabulary_size = vocabulary_size
+        self.sequence_length = sequence_length
+        self.embedding_dim = embedding_dim
+        self.hidden_dim = hidden_dim
+        self.mask_zero = mask_zero
+        self.dropout = dropout
+        self.seed = seed
+        self.threshold = threshold
+        self._check()
         self.vectorizer: keras.layers.TextVectorization | None = None
         self.model: keras.Model | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor, with NumPy's numbers as Python's."""
+        values: dict[str, Any] = self.get_params()
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
     def fit(
         self,
         texts: Sequence[str],
-        labels: Sequence[int] | np.ndarray,
+        labels: Sequence[str] | Sequence[int] | np.ndarray,
         *,
         epochs: int = 10,
         batch_size: int = 32,
@@ -123,7 +137,8 @@ class TextClassifier:
 
         Args:
             texts: List of non-empty strings, length `n`.
-            labels: Array of 0 and 1, shape `(n,)`.
+            labels: List or array of strings or of whole numbers, shape `(n,)`, with at least two
+                different ones.
             epochs: Integer. Passes over the data, at most. Defaults to 10.
             batch_size: Integer. Texts in one step. Defaults to 32.
             validation_split: Float in [0, 1). Share of each label's texts that is held out, to
@@ -142,19 +157,20 @@ class TextClassifier:
             CheckpointError: If `checkpoint_dir` holds another run or cannot be used.
         """
         texts = check_texts(texts)
-        if np.asarray(labels).dtype.kind not in "biuf":
-            raise ValueError("labels must be 0 and 1, for example np.array(names) == 'good'.")
-        targets = check_binary(labels, "labels")
+        self._check()
+        classes, targets = _encode(labels)
         if len(texts) != len(targets):
-            raise ValueError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
+            raise UsageError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
+        self._check_threshold(len(classes))
         seed = self.settings["seed"]
         train, held_out = _split(targets, validation_split, seed)
         if patience is not None and not len(held_out):
-            raise ValueError(f"patience={patience} needs held-out data, and {_TOO_FEW}")
+            raise UsageError(f"patience={patience} needs held-out data, and {_TOO_FEW}")
         keras.utils.set_random_seed(seed)
         self.vectorizer = build_vectorizer([texts[i] for i in train], **self._only(_TEXT))
+        self.classes_ = classes
         self.model = self._build()
-        fused = _compile(self.model, examples=len(train) * epochs)
+        fused = _compile(self.model, len(classes), examples=len(train) * epochs)
         ids = self._ids(texts)
         trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
         history = trainer.fit(
@@ -169,14 +185,42 @@ class TextClassifier:
             self.model.jit_compile = False  # a loaded model then predicts the same, bit by bit
         return history
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns each text's probability of label 1.
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns each text's label, one of `classes_`.
+
+        Of two classes the second if its probability is at least `threshold`; of more, the most
+        probable.
 
         Args:
             texts: List of non-empty strings, length `n`.
 
         Returns:
-            Array of the shape `(n,)` and dtype float32.
+            Array of the shape `(n,)` and the dtype of `classes_`.
+
+        Raises:
+            ValueError: If the classifier is not trained, a text is no text, or `threshold` is not
+                0.5 with more than two classes.
+        """
+        self._trained()
+        self._check()
+        self._check_threshold(len(self.classes_))
+        probabilities = self.predict_proba(texts)
+        if len(self.classes_) == 2:
+            # float64, as threshold_value compares: both then flag the same texts.
+            which = (probabilities[:, 1].astype(np.float64) >= self.threshold).astype(int)
+        else:
+            which = probabilities.argmax(axis=1)
+        labels: np.ndarray = self.classes_[which]
+        return labels
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns each text's probability of each class.
+
+        Args:
+            texts: List of non-empty strings, length `n`.
+
+        Returns:
+            Array of the shape `(n, classes)` and dtype float32; the columns follow `classes_`.
 
         Raises:
             ValueError: If the classifier is not trained, or a text is no text.
@@ -186,33 +230,34 @@ class TextClassifier:
         # Full batches only: TensorFlow compiles for one shape, and a text's probability is the same
         # to the last bit whatever stands beside it.
         full = np.pad(ids, ((0, -len(ids) % _BATCH), (0, 0)))
-        probabilities: np.ndarray = model.predict(full, batch_size=_BATCH, verbose=0)
-        return probabilities[: len(ids), 0]
+        probabilities: np.ndarray = model.predict(full, batch_size=_BATCH, verbose=0)[: len(ids)]
+        if len(self.classes_) > 2:
+            return probabilities
+        return np.concatenate([1 - probabilities, probabilities], axis=1)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Saves the classifier as `config.json` and `weights.npz`, which cannot run code.
+        """Saves weights, vocabulary, labels and threshold as files that cannot run code.
+
+        A kill or a full disk leaves the old classifier or the new one whole.
 
         Args:
-            folder: Path; created if needed. Files of these names are replaced.
+            folder: Path; created if needed. A text classifier there is replaced.
 
         Raises:
-            ValueError: If the classifier is not trained.
+            ValueError: If the classifier is not trained, or the folder holds something else.
             OSError: If the folder cannot be written.
         """
         model, vectorizer = self._trained()
-        weights = {_name(i, w): np.asarray(w) for i, w in enumerate(model.weights)}
-        content = pack(weights, {"format": _FORMAT})
-        config = {
-            "format": _FORMAT,
-            "settings": self.settings,
-            "weights_sha256": hashlib.sha256(content).hexdigest(),
-            "vocabulary": vectorizer.get_vocabulary(include_special_tokens=False),
-        }
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / "weights.npz", content)
-        text = json.dumps(config, ensure_ascii=False, indent=1)
-        write_atomically(path / "config.json", text.encode())
+        self._check()
+        self._check_threshold(len(self.classes_))
+        vocabulary = vectorizer.get_vocabulary(include_special_tokens=False)
+        write_folder(
+            Path(folder),
+            _KIND,
+            {"parameters": self.settings, "classes": self.classes_.tolist()},
+            arrays=weights_of(model),
+            files={_VOCABULARY: json.dumps([str(token) for token in vocabulary]).encode()},
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> TextClassifier:
@@ -228,37 +273,56 @@ class TextClassifier:
             ValueError: If a file is missing, damaged, of another format or of another model.
         """
         path = Path(folder)
-        config, content = _read(path)
-        try:
-            classifier = cls(**config["settings"])
-            classifier.vectorizer = restore_vectorizer(
-                config["vocabulary"], **classifier._only(_TEXT)
-            )
-            weights, _ = unpack(content)
-            _check_sizes(classifier.settings, weights)  # or a huge model would be built first
-            model = classifier.model = classifier._build()
-            expected = {_name(i, w): tuple(w.shape) for i, w in enumerate(model.weights)}
-            found = {name: weight.shape for name, weight in weights.items()}
-            if found != expected:
-                raise ValueError(f"the weights have the shapes {found}, not {expected}")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} holds no usable classifier: {error}. {_TRAIN_AGAIN}"
-            ) from error
-        model.set_weights([weights[name] for name in expected])
+        saved = read_folder(path, _KIND, files=[_VOCABULARY], count=_count)
+        with refusing(path, _KIND):
+            classifier = cls(**saved.settings["parameters"])
+            classifier.classes_, _ = _encode(saved.settings["classes"])
+            vocabulary = json.loads(saved.files[_VOCABULARY])
+            classifier.vectorizer = restore_vectorizer(vocabulary, **classifier._only(_TEXT))
+            model = classifier._build()
+            restore_weights(model, saved.arrays)
+            classifier.model = model
         return classifier
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Says whether it can predict."""
+        return self.model is not None
+
+    def __sklearn_tags__(self) -> Any:
+        """Says to scikit-learn that this is a classifier of strings, not of a table."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def _check(self) -> None:
+        if self.architecture not in ("lstm", "bag"):
+            raise UsageError(f"architecture is {self.architecture!r}; it must be 'lstm' or 'bag'.")
+        if self.split not in ("word", "character"):
+            raise UsageError(f"split is {self.split!r}; it must be 'word' or 'character'.")
+        if not isinstance(self.mask_zero, (bool, np.bool_)):
+            raise UsageError(f"mask_zero is {self.mask_zero!r}; it must be True or False.")
+        check_parameters(self.get_params())
+
+    def _check_threshold(self, num_classes: int) -> None:
+        if num_classes > 2 and self.threshold != _HALF:
+            raise UsageError(
+                f"threshold is {self.threshold}, and there are {num_classes} classes: it decides "
+                f"between two. Leave it at {_HALF}."
+            )
 
     def _build(self) -> keras.Model:
         if self.settings["architecture"] == "bag":
-            return build_bag_classifier(**self._only(_BAG))
-        return build_lstm_classifier(**self._only(_LSTM))
+            return build_bag_classifier(**self._only(_BAG), num_classes=len(self.classes_))
+        return build_lstm_classifier(**self._only(_LSTM), num_classes=len(self.classes_))
 
     def _only(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: self.settings[name] for name in names}
+        settings = self.settings
+        return {name: settings[name] for name in names}
 
     def _trained(self) -> tuple[Any, Any]:
         if self.model is None or self.vectorizer is None:
-            raise ValueError(
+            raise UsageError(
                 "The classifier is not trained: call fit first, or TextClassifier.load."
             )
         return self.model, self.vectorizer
@@ -273,13 +337,13 @@ class TextClassifier:
         return ids
 
 
-def _compile(model: keras.Model, examples: int) -> bool:
+def _compile(model: keras.Model, num_classes: int, examples: int) -> bool:
     """Compiles for training on so many examples in all; says whether by XLA."""
     # XLA fuses an LSTM's many small operations; that pays once the training is long enough.
     fused: bool = keras.backend.backend() == "tensorflow" and examples >= _LONG_TRAINING
     model.compile(
         "adam",
-        "binary_crossentropy",
+        "binary_crossentropy" if num_classes == 2 else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=True if fused else "auto",
         steps_per_execution=25 if fused else 1,
@@ -287,62 +351,52 @@ def _compile(model: keras.Model, examples: int) -> bool:
     return fused
 
 
-def _split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _encode(labels: Sequence[str] | Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the different labels, sorted, and each label's position among them."""
+    values = labels.tolist() if hasattr(labels, "tolist") else labels
+    if not isinstance(values, (list, tuple)) or not values:
+        raise UsageError(f"labels must be a list or array of one label a text, not {labels!r}.")
+    values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+    values = [v.item() if isinstance(v, np.generic) else v for v in values]
+    kinds = {type(value) for value in values}
+    array = np.array(values) if kinds in ({str}, {int}, {bool}) else np.array(None)
+    if array.dtype.kind not in "Uib":
+        names = sorted(kind.__name__ for kind in kinds)
+        raise UsageError(
+            f"labels must be all strings or all whole numbers below 2**63, and these are of the "
+            f"types {', '.join(names)}."
+        )
+    classes, targets = np.unique(array, return_inverse=True)
+    if len(classes) < 2:
+        raise UsageError(
+            f"Every label is {values[0]!r}: give examples of at least two kinds of texts."
+        )
+    # Small for two, as the loss of two has always had them: a checkpoint holds the dtype's hash.
+    return classes, targets.astype(np.int8 if len(classes) == 2 else np.int32)
+
+
+def _split(targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the positions of the training and held-out examples, the same share of each label."""
     if not 0 <= share < 1:
-        raise ValueError(f"validation_split is {share}; it must be at least 0 and below 1.")
+        raise UsageError(f"validation_split is {share}; it must be at least 0 and below 1.")
     rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(labels), dtype=bool)
-    for label in (0, 1):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        if not len(rows):
-            raise ValueError(f"No label is {label}: give examples of both kinds, labelled 0 and 1.")
+    held_out = np.zeros(len(targets), dtype=bool)
+    for label in range(targets.max() + 1):
+        rows = rng.permutation(np.flatnonzero(targets == label))
         held_out[rows[: round(share * len(rows))]] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _check_sizes(settings: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
-    shapes = {name: weight.shape for name, weight in weights.items()}
-    sizes = {size for shape in shapes.values() for size in shape}
-    names = ("vocabulary_size", "embedding_dim", "hidden_dim")
-    for name in names if settings["architecture"] == "lstm" else names[:2]:
-        if settings[name] not in sizes:
-            raise ValueError(
-                f"the weights have the shapes {shapes}, and {name} is {settings[name]!r}"
-            )
-    if not all(np.isfinite(weight).all() for weight in weights.values()):
-        raise ValueError("the weights hold nan or infinity")
-
-
-def _name(index: int, weight: Any) -> str:
-    return f"{index:02d}_{weight.name}"
-
-
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    if path.is_file():
-        raise ValueError(
-            f"{path} is a file; TextClassifier reads the folder that TextClassifier.save wrote. "
-            f"Files that could run code (.keras, .h5, pickle) are not read. {_TRAIN_AGAIN}"
-        )
-    if not (path / "config.json").is_file():
-        raise ValueError(f"There is no config.json in {path}. {_TRAIN_AGAIN}")
-    try:
-        config = json.loads((path / "config.json").read_bytes())
-        version = config["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path / 'config.json'} is damaged. {_TRAIN_AGAIN}") from error
-    if str(version) in _OTHERS:
-        raise ValueError(f"{path} holds {_OTHERS[version]}")
-    if version != _FORMAT:
-        raise ValueError(
-            f"{path} has the format {version}, and this version of companion reads {_FORMAT}. "
-            f"{_TRAIN_AGAIN}"
-        )
-    if not (path / "weights.npz").is_file():
-        raise ValueError(f"There is no weights.npz in {path}. {_TRAIN_AGAIN}")
-    content = (path / "weights.npz").read_bytes()
-    if hashlib.sha256(content).hexdigest() != config.get("weights_sha256"):
-        raise ValueError(
-            f"{path / 'weights.npz'} is damaged or belongs to another config.json. {_TRAIN_AGAIN}"
-        )
-    return config, content
+def _count(settings: dict[str, Any]) -> int:
+    """Returns how many numbers a model of these settings has, if there can be one."""
+    parameters = TextClassifier(**settings["parameters"]).settings
+    classes, _ = _encode(settings["classes"])
+    if classes.tolist() != settings["classes"]:
+        raise ValueError(f"the classes {settings['classes']} are not sorted, or one is there twice")
+    TextClassifier(**parameters)._check_threshold(len(classes))
+    width, state = parameters["embedding_dim"], parameters["hidden_dim"]
+    units = 1 if len(classes) == 2 else len(classes)
+    table = parameters["vocabulary_size"] * width
+    if parameters["architecture"] == "bag":
+        return int(table + (width + 1) * units)
+    return int(table + 4 * state * (width + state + 1) + (state + 1) * units)
