@@ -1,20 +1,21 @@
-"""The command `companion`: trains and uses the course's text classifier without a notebook."""
+"""The command `companion`: trains and uses the course's models without a notebook."""
 
 from __future__ import annotations
 
 import argparse
-import errno
+import contextlib
 import io
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from companion._common.checking import close_to
-from companion.cli import classifier as commands
-from companion.cli import language as language_commands
+from companion.cli import classifier, costs, datasets, failures, language
+from companion.cli.shared import note
 
 __all__ = ["main"]
 
@@ -26,7 +27,7 @@ example, from nothing to a prediction:
   companion evaluate models/food_reviews         compares with simple baselines
   companion predict models/food_reviews "Best coffee I ever had."
   companion serve models/food_reviews            answers other programs over HTTP
-  companion train gpt --minutes 10               a small language model, on Shakespeare
+  companion train-gpt --minutes 10               a small language model, on Shakespeare
   companion generate models/gpt --prompt ROMEO   continues a text with it
 
 Every command explains itself: companion train --help
@@ -48,20 +49,31 @@ examples:
   companion train --data chinese_reviews --architecture bag    Chinese, the faster model
   companion train --data mine.csv                              columns text and label
   companion train --as-written --out models/as_written         the source document's program
-  companion train gpt --minutes 10                             a small GPT on Shakespeare's plays
-  companion train gpt --data letters/ --out models/letters     on the .txt files of a folder
 
 A fifth of the texts is held out, and training stops when they are no longer predicted better.
 Stopped, killed or out of disk space? The same command continues after the last finished epoch.
+--restart keeps the old model until the new one is saved.
 --as-written is: LSTM, words, 10 epochs of batches of 32, padding learnt from, nothing held out.
 
 next: companion evaluate DIR
+"""
+
+_TRAIN_GPT_HELP = """\
+examples:
+  companion train-gpt --minutes 10                             a small GPT on Shakespeare's plays
+  companion train-gpt --data letters/ --out models/letters     on the .txt files of a folder
+
+A tenth of the text is held out. Stopped, killed or out of time? The same command continues after
+the last hundred steps.
+
+next: companion generate DIR --prompt "ROMEO"
 """
 
 _EVALUATE_HELP = """\
 examples:
   companion evaluate models/food_reviews
   companion evaluate models/mine --data mine_test.csv
+  companion evaluate models/food_reviews --threshold 0.8
 
 The baselines learn from the same training texts. A difference smaller than the intervals
 may be chance.
@@ -76,7 +88,7 @@ examples:
   cat reviews.txt | companion predict models/food_reviews --file -
 
 Prints a line for each text: label, probability of that label, beginning of the text, with
-tabs between. A file is UTF-8 with one text a line.
+tabs between. A file is UTF-8 with one text a line; an empty line gives a row of two tabs.
 """
 
 _EXPORT_HELP = """\
@@ -121,16 +133,15 @@ examples:
   companion generate models/gpt --prompt "What light" --temperature 0.8 --top-k 50 --seed 1
 
 Prompt and new tokens together must fit into what the model reads, 128 tokens if it was trained by
-companion train gpt. One seed gives one text; temperature 0 always takes the likeliest token.
+companion train-gpt. One seed gives one text; temperature 0 always takes the likeliest token.
 
-next: companion train gpt --minutes 10, which goes on with the training
+next: companion train-gpt, which goes on with the training
 """
 
-_SIZE: dict[str, Any] = {
-    "choices": ["packaged", "full"],
-    "default": "packaged",
-    "help": "full downloads the large public set once (default: packaged)",
-}
+_THRESHOLD = (
+    "probability from which on the second of two labels is said (default: the model's own, which "
+    "is 0.5 unless one was chosen)"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,33 +159,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     Small fine-food reviews...
     0
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an emoji must not end a run on an old terminal
-    args, unknown = _parser().parse_known_args(argv)
-    if unknown:
-        args.parser.error(f"unknown argument {unknown[0]!r}")
-    try:
-        args.run(args)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        commands.note(
-            "Interrupted. Finished epochs of a training are kept: the same command continues."
-        )
-        return 130
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except ValueError as error:
-        commands.note(f"error: {error}")
-        return 2
-    except (RuntimeError, OSError, ModuleNotFoundError, FloatingPointError) as error:
-        advice = ""
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            advice = ". Free some space, then run the same command again."
-        commands.note(f"error: {error}{advice}")
-        return 1
+    with _streams() as is_open:
+        words = _renamed(sys.argv[1:] if argv is None else argv)
+        args, unknown = _parser().parse_known_args(words)
+        if unknown:
+            args.parser.error(_unknown(unknown[0], args))
+        if not is_open:
+            note("error: standard output is closed, so nothing could be shown.")
+            return 1
+        try:
+            args.run(args)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader, such as head, has seen enough
+            _drop_output()
+            return 1
+        except (Exception, KeyboardInterrupt) as error:
+            code = failures.report(error, args.options, show_traceback=args.traceback)
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                return code
+            _drop_output()  # or Python tries again at its end, and complains
+            return code
     return 0
+
+
+def _unknown(word: str, args: argparse.Namespace) -> str:
+    message = f"unknown argument {word!r}"
+    name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    if args.run is classifier.train and name in ("minutes", "steps", *language.MODEL):
+        return f"{message}: it is for companion train-gpt"
+    if "data" in args.options and not word.startswith("-"):
+        return f"{message}: texts are given with --data"
+    return message
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[bool]:
+    """Makes the standard streams safe to use; yields whether there is an output.
+
+    An emoji must not end a run on an old terminal. And a stream that was closed leaves its number
+    to the next file that is opened: what a library then prints would go into a model.
+    """
+    is_open = sys.stdout is not None
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while os.open(os.devnull, os.O_RDWR) < 2:
+            pass
+    streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="replace")
+    try:
+        yield is_open
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors=errors)
+
+
+def _drop_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _renamed(words: Sequence[str]) -> list[str]:
+    """Returns the words with `train-gpt` for what was called `train gpt`."""
+    place = next((i for i, word in enumerate(words) if not word.startswith("-")), 0)
+    if list(words[place : place + 2]) != ["train", "gpt"]:
+        return list(words)
+    note("note: companion train gpt is now called companion train-gpt.")
+    return [*words[:place], "train-gpt", *words[place + 2 :]]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -189,7 +242,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="companion",
-        description="Trains and uses the course's text classifier without a notebook.",
+        description="Trains and uses the course's models without a notebook.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -201,61 +254,105 @@ def _parser() -> argparse.ArgumentParser:
         summary = (run.__doc__ or "").partition("\n")[0]
         texts: dict[str, Any] = {"help": summary, "description": summary, "epilog": epilog}
         sub = subparsers.add_parser(name, formatter_class=parser.formatter_class, **texts)
-        sub.set_defaults(run=run, parser=sub)
-        add_arguments(sub.add_argument)
+        # What messages of the package call by names of their own.
+        options = {"checkpoint_dir": "--out", "num_tokens": "--tokens"}
+        sub.set_defaults(run=run, parser=sub, options=options)
+        add_arguments(_adder(sub, options))
+        sub.add_argument("--traceback", action="store_true", help="show where an error comes from")
     return parser
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _adder(parser: argparse.ArgumentParser, options: dict[str, str]) -> Callable[..., None]:
+    def add(*names: str, **settings: Any) -> None:
+        action = parser.add_argument(*names, **settings)
+        if action.option_strings:
+            options[action.dest] = action.option_strings[0]
+
+    return add
+
+
+def _whole(least: int, most: int = 2**32 - 1, multiple: int = 1) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isdecimal() and least <= int(text) < 2**32):
-            most = 2**32 - 1
-            message = f"give a whole number from {least} to {most:,}, not {text!r}"
+        right = text.isascii() and text.isdecimal() and len(text) <= 10
+        if not (right and least <= int(text) <= most and int(text) % multiple == 0):
+            of = f", a multiple of {multiple}" if multiple > 1 else ""
+            message = f"give a whole number from {least} to {most:,}{of}, not {text!r}"
             raise argparse.ArgumentTypeError(message)
         return int(text)
 
     return read
 
 
+def _number(allowed: str, is_allowed: Callable[[float], bool]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and is_allowed(number)):
+            raise argparse.ArgumentTypeError(f"give a number {allowed}, not {text!r}")
+        return number
+
+    return read
+
+
+_positive = _number("above 0", lambda number: number > 0)
+_not_negative = _number("of at least 0", lambda number: number >= 0)
+_share = _number("above 0 and at most 1", lambda number: 0 < number <= 1)
+_probability = _number("from 0 to 1", lambda number: 0 <= number <= 1)
+
+
 def _data_arguments(add: Callable[..., Any]) -> None:
-    add("name", nargs="?", metavar="NAME", help="show this set in detail")
-    add("--size", **_SIZE)
+    add("name", nargs="?", metavar="NAME", help="show this set, or file, in detail")
 
 
 def _train_arguments(add: Callable[..., Any]) -> None:
-    kinds = "gpt: a language model, see the page on it (default: classifier)"
-    # Not with choices: these would be refused before an unknown option that stands in front.
-    add("what", nargs="?", metavar="{classifier,gpt}", default="classifier", help=kinds)
-    data = (
-        "name of a data set, or a UTF-8 .csv or .tsv file; gpt: a text, or a folder of .txt files"
-    )
+    data = "name of a data set, or a UTF-8 .csv or .tsv file (default: food_reviews)"
     add("--data", default="food_reviews", help=data)
-    add("--size", **_SIZE)
     add("--architecture", choices=["lstm", "bag"], help="default: lstm")
     split = "what a token is (default: word; character for chinese_reviews)"
     add("--split", choices=["word", "character"], help=split)
     add("--epochs", type=_whole(1), help="at most so many passes over the data (default: 10)")
-    add("--batch-size", type=int, help="texts in one step (default: 32)")
-    add("--seed", type=_whole(0), default=0, help="repeats a run, or gives another (default: 0)")
-    where = "where the result goes (default: models/NAME, models/gpt)"
-    add("--out", "--folder", type=Path, metavar="DIR", help=where)
-    add("--minutes", type=float, help="gpt: stop after this time; the same command goes on")
-    add("--steps", type=int, help="gpt: steps planned, a multiple of 100 (default: 2000)")
-    for name, size in language_commands.MODEL.items():
-        add(f"--{name.replace('_', '-')}", type=int, help=f"gpt: its size (default: {size})")
+    add("--batch-size", type=_whole(1), help="texts in one step (default: 32)")
+    _add_training(add, "models/NAME")
     add("--as-written", action="store_true", help="the source document's settings, see below")
-    add("--restart", action="store_true", help="forget what DIR holds and train anew")
+
+
+def _train_gpt_arguments(add: Callable[..., Any]) -> None:
+    data = f"a UTF-8 text, or a folder of .txt files (default: {language.SHAKESPEARE})"
+    add("--data", default=language.SHAKESPEARE, help=data)
+    add("--minutes", type=_positive, help="stop after this time; the same command goes on")
+    every, usual = language.CHECKPOINT_STEPS, language.STEPS
+    steps = f"steps planned, a multiple of {every} (default: {usual})"
+    add("--steps", type=_whole(every, multiple=every), default=usual, help=steps)
+    usual = language.BATCH_SIZE
+    texts = f"windows of text in one step (default: {usual})"
+    add("--batch-size", type=_whole(1), default=usual, help=texts)
+    for name, size in language.MODEL.items():
+        least = {"vocabulary_size": 257, "sequence_length": 2}.get(name, 1)
+        option, text = f"--{name.replace('_', '-')}", f"of the model (default: {size})"
+        add(option, type=_whole(least), default=size, help=text)
+    _add_training(add, "models/gpt")
+
+
+def _add_training(add: Callable[..., Any], usual: str) -> None:
+    add("--seed", type=_whole(0), default=0, help="repeats a run, or gives another (default: 0)")
+    where = f"where the result goes (default: {usual})"
+    add("--out", "--folder", type=Path, metavar="DIR", help=where)
+    add("--restart", action="store_true", help="train anew, whatever DIR holds")
 
 
 def _evaluate_arguments(add: Callable[..., Any]) -> None:
     add("dir", type=Path, metavar="DIR", help="folder of a trained classifier")
     add("--data", help="data set or file to test on (default: the one trained on)")
+    add("--threshold", type=_probability, help=_THRESHOLD)
 
 
 def _predict_arguments(add: Callable[..., Any]) -> None:
     add("dir", type=Path, metavar="DIR", help="folder of a trained classifier")
     add("texts", nargs="*", metavar="TEXT", help="a text, in quotation marks")
     add("--file", help="UTF-8 file with one text a line; - reads stdin")
+    add("--threshold", type=_probability, help=_THRESHOLD)
 
 
 def _export_arguments(add: Callable[..., Any]) -> None:
@@ -266,37 +363,39 @@ def _export_arguments(add: Callable[..., Any]) -> None:
 
 def _serve_arguments(add: Callable[..., Any]) -> None:
     add("dir", type=Path, metavar="DIR", help="folder of a trained or exported classifier")
-    add("--port", type=int, default=8000, help="0 takes any free one (default: 8000)")
+    port = "0 takes any free one (default: 8000)"
+    add("--port", type=_whole(0, 2**16 - 1), default=8000, help=port)
     add("--host", help="listen on this address instead of 127.0.0.1, for other machines")
+    add("--threshold", type=_probability, help=_THRESHOLD)
 
 
 def _cost_arguments(add: Callable[..., Any]) -> None:
-    add("--requests", type=float, required=True, help="number of requests")
-    add("--tokens-in", type=float, required=True, help="tokens sent with each")
-    add("--tokens-out", type=float, required=True, help="tokens answered to each")
+    add("--requests", type=_not_negative, required=True, help="number of requests")
+    add("--tokens-in", type=_not_negative, required=True, help="tokens sent with each")
+    add("--tokens-out", type=_not_negative, required=True, help="tokens answered to each")
     add("--model", help="name of one model (default: all whose price is known)")
 
 
 def _generate_arguments(add: Callable[..., Any]) -> None:
-    add("dir", type=Path, metavar="DIR", help="folder of a model of companion train gpt")
+    add("dir", type=Path, metavar="DIR", help="folder of a model of companion train-gpt")
     add("--prompt", required=True, help="the text to continue, in quotation marks")
-    add("--tokens", type=int, default=60, help="how many to add (default: 60)")
-    add("--temperature", type=float, default=0.8, help="0 or more; see the page (default: 0.8)")
-    add("--top-k", type=int, help="draw from so many likeliest tokens only")
-    add("--top-p", type=float, default=1.0, help="draw from this share of probability only")
+    tokens = "how many to add (default: 60, or as many as fit)"
+    add("--tokens", type=_whole(1), help=tokens)
+    warmth = "0 or more; see the page (default: 0.8)"
+    add("--temperature", type=_not_negative, default=0.8, help=warmth)
+    add("--top-k", type=_whole(1), help="draw from so many likeliest tokens only")
+    add("--top-p", type=_share, default=1.0, help="draw from this share of probability only")
     add("--seed", type=_whole(0), default=0, help="repeats a text, or gives another (default: 0)")
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None], str]] = {
-    "data": (commands.data, _data_arguments, _DATA_HELP),
-    "train": (commands.train, _train_arguments, _TRAIN_HELP),
-    "evaluate": (commands.evaluate, _evaluate_arguments, _EVALUATE_HELP),
-    "predict": (commands.predict, _predict_arguments, _PREDICT_HELP),
-    "generate": (language_commands.generate, _generate_arguments, _GENERATE_HELP),
-    "export": (commands.export, _export_arguments, _EXPORT_HELP),
-    "serve": (commands.serve, _serve_arguments, _SERVE_HELP),
-    "cost": (commands.cost, _cost_arguments, _COST_HELP),
+    "data": (datasets.data, _data_arguments, _DATA_HELP),
+    "train": (classifier.train, _train_arguments, _TRAIN_HELP),
+    "evaluate": (classifier.evaluate, _evaluate_arguments, _EVALUATE_HELP),
+    "predict": (classifier.predict, _predict_arguments, _PREDICT_HELP),
+    "export": (classifier.export, _export_arguments, _EXPORT_HELP),
+    "serve": (classifier.serve, _serve_arguments, _SERVE_HELP),
+    "train-gpt": (language.train_gpt, _train_gpt_arguments, _TRAIN_GPT_HELP),
+    "generate": (language.generate, _generate_arguments, _GENERATE_HELP),
+    "cost": (costs.cost, _cost_arguments, _COST_HELP),
 }
-
-if __name__ == "__main__":
-    sys.exit(main())
