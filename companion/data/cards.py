@@ -33,10 +33,14 @@ class Card:
 
 @dataclass(frozen=True)
 class Split:
-    """Texts and their labels: `labels` is an int8 array of shape (n,) with values 0 and 1."""
+    """Texts and their labels: `labels` is an integer array of shape (n,), positions in the names.
+
+    `topics`, where the source tells it, is a list of what each text is about; `None` elsewhere.
+    """
 
     texts: list[str]
-    labels: NDArray[np.int8]
+    labels: NDArray[np.signedinteger]
+    topics: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -44,10 +48,10 @@ class Split:
 
 @dataclass(frozen=True)
 class TextDataset:
-    """A training split, a test split, the names of labels 0 and 1, and the card."""
+    """A training split, a test split, the names of labels 0, 1 and so on, and the card."""
 
     name: str
     train: Split
     test: Split
-    label_names: tuple[str, str]
+    label_names: tuple[str, ...]
     card: Card

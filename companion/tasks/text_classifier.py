@@ -22,6 +22,7 @@ from companion.tasks.folder import (
     weights_of,
     write_folder,
 )
+from companion.tasks.labels import HALF, check_threshold, choose_classes, encode_labels
 from companion.tasks.parameters import check_parameters
 from companion.training.trainer import History, Trainer
 
@@ -43,8 +44,6 @@ _TEXT = ("split", "vocabulary_size", "sequence_length")
 _BAG = ("vocabulary_size", "sequence_length", "embedding_dim", "dropout")
 
 _LSTM = (*_BAG, "hidden_dim", "mask_zero")
-
-_HALF = 0.5  # the threshold of whoever has chosen none
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -96,7 +95,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mask_zero: bool = True,
         dropout: float = 0.0,
         seed: int = 0,
-        threshold: float = _HALF,
+        threshold: float = HALF,
     ) -> None:
         self.architecture = architecture
         self.split = split
@@ -158,10 +157,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         texts = check_texts(texts)
         self._check()
-        classes, targets = _encode(labels)
+        classes, targets = encode_labels(labels)
         if len(texts) != len(targets):
             raise UsageError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
-        self._check_threshold(len(classes))
+        check_threshold(self.threshold, len(classes))
         seed = self.settings["seed"]
         train, held_out = _split(targets, validation_split, seed)
         if patience is not None and not len(held_out):
@@ -203,13 +202,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._trained()
         self._check()
-        self._check_threshold(len(self.classes_))
-        probabilities = self.predict_proba(texts)
-        if len(self.classes_) == 2:
-            # float64, as threshold_value compares: both then flag the same texts.
-            which = (probabilities[:, 1].astype(np.float64) >= self.threshold).astype(int)
-        else:
-            which = probabilities.argmax(axis=1)
+        check_threshold(self.threshold, len(self.classes_))
+        which = choose_classes(self.predict_proba(texts), self.threshold)
         labels: np.ndarray = self.classes_[which]
         return labels
 
@@ -249,7 +243,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model, vectorizer = self._trained()
         self._check()
-        self._check_threshold(len(self.classes_))
+        check_threshold(self.threshold, len(self.classes_))
         vocabulary = vectorizer.get_vocabulary(include_special_tokens=False)
         write_folder(
             Path(folder),
@@ -276,7 +270,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         saved = read_folder(path, _KIND, files=[_VOCABULARY], count=_count)
         with refusing(path, _KIND):
             classifier = cls(**saved.settings["parameters"])
-            classifier.classes_, _ = _encode(saved.settings["classes"])
+            classifier.classes_, _ = encode_labels(saved.settings["classes"])
             vocabulary = json.loads(saved.files[_VOCABULARY])
             classifier.vectorizer = restore_vectorizer(vocabulary, **classifier._only(_TEXT))
             model = classifier._build()
@@ -303,13 +297,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.mask_zero, (bool, np.bool_)):
             raise UsageError(f"mask_zero is {self.mask_zero!r}; it must be True or False.")
         check_parameters(self.get_params())
-
-    def _check_threshold(self, num_classes: int) -> None:
-        if num_classes > 2 and self.threshold != _HALF:
-            raise UsageError(
-                f"threshold is {self.threshold}, and there are {num_classes} classes: it decides "
-                f"between two. Leave it at {_HALF}."
-            )
 
     def _build(self) -> keras.Model:
         if self.settings["architecture"] == "bag":
@@ -351,30 +338,6 @@ def _compile(model: keras.Model, num_classes: int, examples: int) -> bool:
     return fused
 
 
-def _encode(labels: Sequence[str] | Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the different labels, sorted, and each label's position among them."""
-    values = labels.tolist() if hasattr(labels, "tolist") else labels
-    if not isinstance(values, (list, tuple)) or not values:
-        raise UsageError(f"labels must be a list or array of one label a text, not {labels!r}.")
-    values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
-    values = [v.item() if isinstance(v, np.generic) else v for v in values]
-    kinds = {type(value) for value in values}
-    array = np.array(values) if kinds in ({str}, {int}, {bool}) else np.array(None)
-    if array.dtype.kind not in "Uib":
-        names = sorted(kind.__name__ for kind in kinds)
-        raise UsageError(
-            f"labels must be all strings or all whole numbers below 2**63, and these are of the "
-            f"types {', '.join(names)}."
-        )
-    classes, targets = np.unique(array, return_inverse=True)
-    if len(classes) < 2:
-        raise UsageError(
-            f"Every label is {values[0]!r}: give examples of at least two kinds of texts."
-        )
-    # Small for two, as the loss of two has always had them: a checkpoint holds the dtype's hash.
-    return classes, targets.astype(np.int8 if len(classes) == 2 else np.int32)
-
-
 def _split(targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the positions of the training and held-out examples, the same share of each label."""
     if not 0 <= share < 1:
@@ -390,10 +353,10 @@ def _split(targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np
 def _count(settings: dict[str, Any]) -> int:
     """Returns how many numbers a model of these settings has, if there can be one."""
     parameters = TextClassifier(**settings["parameters"]).settings
-    classes, _ = _encode(settings["classes"])
+    classes, _ = encode_labels(settings["classes"])
     if classes.tolist() != settings["classes"]:
         raise ValueError(f"the classes {settings['classes']} are not sorted, or one is there twice")
-    TextClassifier(**parameters)._check_threshold(len(classes))
+    check_threshold(parameters["threshold"], len(classes))
     width, state = parameters["embedding_dim"], parameters["hidden_dim"]
     units = 1 if len(classes) == 2 else len(classes)
     table = parameters["vocabulary_size"] * width

@@ -30,7 +30,8 @@ def psi() -> Any:
 
     class Exported:
         def predict_proba(self, texts: Any) -> np.ndarray:
-            return np.linspace(0, 1, 1000)
+            scores = np.linspace(0, 1, 1000)
+            return np.stack([1 - scores, scores], axis=1)
 
     return run_cells(PAGE, "psi", exported=Exported(), **start)["psi"]
 

@@ -1,0 +1,98 @@
+"""Labels of any number of classes: as numbers for a model, and back from its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from companion._common.checking import UsageError
+
+__all__ = ["HALF", "check_threshold", "choose_classes", "encode_labels"]
+
+
+HALF = 0.5  # the threshold of whoever has chosen none
+
+
+def encode_labels(
+    labels: Sequence[str] | Sequence[int] | np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the different labels, sorted, and each label's position among them.
+
+    Args:
+        labels: List, tuple, array or pandas column of strings, of whole numbers or of `bool`.
+
+    Returns:
+        Array of the classes, shape `(classes,)`, and integer array of the shape of `labels`.
+
+    Raises:
+        UsageError: If a label is something else, or all are the same.
+
+    Example:
+
+    >>> classes, positions = encode_labels(["tea", "rice", "tea"])
+    >>> print(classes, positions)
+    ['rice' 'tea'] [1 0 1]
+    """
+    values = labels.tolist() if hasattr(labels, "tolist") else labels
+    if not isinstance(values, (list, tuple)) or not values:
+        raise UsageError(f"labels must be a list or array of one label a text, not {labels!r}.")
+    values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+    values = [v.item() if isinstance(v, np.generic) else v for v in values]
+    kinds = {type(value) for value in values}
+    array = np.array(values) if kinds in ({str}, {int}, {bool}) else np.array(None)
+    if array.dtype.kind not in "Uib":
+        names = sorted(kind.__name__ for kind in kinds)
+        raise UsageError(
+            f"labels must be all strings or all whole numbers below 2**63, and these are of the "
+            f"types {', '.join(names)}."
+        )
+    classes, targets = np.unique(array, return_inverse=True)
+    if len(classes) < 2:
+        raise UsageError(
+            f"Every label is {values[0]!r}: give examples of at least two kinds of texts."
+        )
+    # Small for two, as the loss of two has always had them: a checkpoint holds the dtype's hash.
+    return classes, targets.astype(np.int8 if len(classes) == 2 else np.int32)
+
+
+def check_threshold(threshold: float, num_classes: int) -> None:
+    """Refuses a threshold where there is nothing for it to decide.
+
+    Args:
+        threshold: Float in [0, 1].
+        num_classes: Integer.
+
+    Raises:
+        UsageError: If it is not 0.5 with more than two classes.
+    """
+    if num_classes > 2 and threshold != HALF:
+        raise UsageError(
+            f"threshold is {threshold}, and there are {num_classes} classes: it decides between "
+            f"two. Leave it at {HALF}."
+        )
+
+
+def choose_classes(probabilities: np.ndarray, threshold: float = HALF) -> np.ndarray:
+    """Returns the position of the class that each row of probabilities speaks for.
+
+    Args:
+        probabilities: Array of the shape `(n, classes)`.
+        threshold: Float in [0, 1]. Of two classes the second is taken if its probability is at
+            least this; of more, the most probable is. Defaults to 0.5.
+
+    Returns:
+        Integer array of the shape `(n,)`.
+
+    Example:
+
+    >>> choose_classes(np.array([[0.7, 0.3], [0.2, 0.8]]), threshold=0.3)
+    array([1, 1])
+    >>> choose_classes(np.array([[0.2, 0.5, 0.3]]))
+    array([1])
+    """
+    if probabilities.shape[1] > 2:
+        return probabilities.argmax(axis=1)
+    # float64, as threshold_value compares: both then flag the same texts.
+    chosen: np.ndarray = probabilities[:, 1].astype(np.float64) >= threshold
+    return chosen.astype(int)
