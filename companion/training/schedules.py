@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from companion._common.backend import keras
 
-__all__ = []
+__all__ = ["build_gpt_optimizer"]
 
 
 def build_gpt_optimizer(
