@@ -25,6 +25,8 @@ NBVAL_TAGS = {
     "raises-exception",
     "pytest-validate-ignore-output",
 }
+# The code of cells with one of these tags is folded, on the site and in JupyterLab.
+FOLDED_TAGS = {"hide-input", "hide-cell", "check"}
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:home|root|tmp|work|Users|private)/\w|\b[A-Z]:\\Users")
 
 

@@ -3,11 +3,13 @@
 * A picture gets the text computed from its data (the bundle's ``text/plain``) as its alternative.
 * An explorer's picture goes into its figure, where a reader without JavaScript finds it.
 * A printed line that is longer than a table's row is prose, such as a card's, and is wrapped.
+* A cell tagged ``check`` is folded to one line that says how many statements it checks.
 * The markers behind prose numbers (``<!--= expression -->``) are for the tests and are left out.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -68,6 +70,25 @@ class WrapLongLines(SphinxPostTransform):
                 block["classes"].append("long-lines")
 
 
+class FoldChecks(SphinxPostTransform):
+    """Fold the cells that check a section to one line, which opens."""
+
+    default_priority = 100  # myst-nb wraps what is to be folded at priority 199
+
+    def run(self, **kwargs: Any) -> None:
+        for cell in self.document.findall(nodes.container):
+            if "tag_check" in cell.get("classes", []):
+                count = count_asserts(cell[0].astext())
+                line = f"Checked: {count} statement{'' if count == 1 else 's'}"
+                cell["hide_mode"] = "input"
+                cell["prompt_show"] = cell["prompt_hide"] = line
+
+
+def count_asserts(source: str) -> int:
+    """Return how many statements a cell's code asserts."""
+    return sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source)))
+
+
 def _is_bundle(node: nodes.Node) -> bool:
     return isinstance(node, nodes.container) and node.get("nb_element") == "mime_bundle"
 
@@ -76,4 +97,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(DropMarkers)
     app.add_post_transform(DescribePictures)
     app.add_post_transform(WrapLongLines)
+    app.add_post_transform(FoldChecks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,7 +18,7 @@ def plot_learning_curve(history: Any, metric: str = "accuracy") -> Any:
 
     Args:
         history: `History`, as returned by `Trainer.fit`.
-        metric: str. A name in `history.metrics`. Defaults to `"accuracy"`.
+        metric: str. A name in `history.history`. Defaults to `"accuracy"`.
 
     Returns:
         The `matplotlib.figure.Figure`; give it to `show`.
@@ -29,22 +29,22 @@ def plot_learning_curve(history: Any, metric: str = "accuracy") -> Any:
     Example:
         >>> from types import SimpleNamespace
         >>> metrics = {"accuracy": [0.7, 0.9], "val_accuracy": [0.7, 0.6]}
-        >>> fig = plot_learning_curve(SimpleNamespace(metrics=metrics, best_epoch=1))
+        >>> fig = plot_learning_curve(SimpleNamespace(history=metrics, best_epoch=1))
         >>> [line.get_label() for line in fig.axes[0].lines][:2]
         ['training', 'validation']
     """
-    if metric not in history.metrics:
-        names = [name for name in history.metrics if not name.startswith("val_")]
+    if metric not in history.history:
+        names = [name for name in history.history if not name.startswith("val_")]
         raise ValueError(f"metric={metric!r} was not recorded. Recorded: {', '.join(names)}.")
     fig, axes = figure()
     for name, label in ((metric, "training"), (f"val_{metric}", "validation")):
-        values = history.metrics.get(name, [])
+        values = history.history.get(name, [])
         if values:
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=5, label=label)
     axes.set_xlabel("Epoch")
     axes.set_ylabel(metric.replace("_", " ").capitalize())
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if f"val_{metric}" in history.metrics:
+    if f"val_{metric}" in history.history:
         _mark_vertical(axes, history.best_epoch, "best epoch")
     axes.margins(y=0.12)
     label_lines(axes)

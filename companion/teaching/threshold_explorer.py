@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from companion.economics.decisions import threshold_value, value_per_message
+from companion.economics.decisions import threshold_value, value_per_case
 from companion.evaluation.intervals import Interval, bootstrap_interval
 from companion.teaching.controls import Control
 from companion.teaching.explorer import Explorer
@@ -27,6 +27,7 @@ def explore_threshold_value(
     costs_miss_usd: Sequence[float] = (1, 2, 5, 10, 20, 50),
     costs_false_alarm_usd: Sequence[float] = (1, 2, 5, 10, 20),
     volumes: Sequence[float] = (10_000, 100_000, 1_000_000),
+    unit: str = "message",
     name: str = "threshold-value",
     level: float = 0.95,
     num_resamples: int = 1000,
@@ -48,8 +49,9 @@ def explore_threshold_value(
             six from 1 to 50.
         costs_false_alarm_usd: sequence of float. Costs of one false alarm to offer, in US dollars.
             Defaults to five from 1 to 20.
-        volumes: sequence of float. Messages in a year to offer. Defaults to three from 10,000 to a
-            million.
+        volumes: sequence of float. Numbers of them in a year to offer. Defaults to three from
+            10,000 to a million.
+        unit: str. What is decided on; `s` makes its plural. Defaults to `"message"`.
         name: str. The explorer's name on its page. Defaults to `"threshold-value"`.
         level: float. Confidence level of the interval. Defaults to `0.95`.
         num_resamples: int. Bootstrap resamples for the interval. Defaults to `1000`.
@@ -75,27 +77,29 @@ def explore_threshold_value(
     validation = None
     if validation_events is not None and validation_probabilities is not None:
         validation = (validation_events, validation_probabilities)
-        alt += " The threshold is chosen on validation messages and valued on other ones."
+        alt += f" The threshold is chosen on validation {unit}s and valued on other ones."
     function = _yearly_value(
         np.asarray(events),
         np.asarray(probabilities),
         validation,
+        unit,
         partial(bootstrap_interval, np.mean, level=level, num_resamples=num_resamples, seed=seed),
     )
     offered = (
         ("cost_miss_usd", "Cost of a miss (USD)", costs_miss_usd, "{:g}"),
         ("cost_false_alarm_usd", "Cost of a false alarm (USD)", costs_false_alarm_usd, "{:g}"),
-        ("volume", "Messages per year", volumes, "{:,}"),
+        ("volume", f"{unit.capitalize()}s per year", volumes, "{:,}"),
     )
     controls = [Control(n, label, v, v[len(v) // 2], form) for n, label, v, form in offered]
     title = "Which threshold is worth most, and how much?"
-    return Explorer(name, title, function, controls, _CHART, alt)
+    return Explorer(name, title, function, controls, _chart(unit), alt)
 
 
 def _yearly_value(
     events: NDArray[Any],
     probabilities: NDArray[Any],
     validation: tuple[ArrayLike, ArrayLike] | None,
+    unit: str,
     bootstrap: Callable[[ArrayLike], Interval],
 ) -> Callable[..., dict[str, Any]]:
     """Returns the explorer's function."""
@@ -104,7 +108,7 @@ def _yearly_value(
 
     @cache
     def saving(threshold: float, **costs: float) -> Interval:
-        return bootstrap(value_per_message(events, probabilities >= threshold, **costs))
+        return bootstrap(value_per_case(events, probabilities >= threshold, **costs))
 
     def function(
         cost_miss_usd: float, cost_false_alarm_usd: float, volume: float
@@ -112,7 +116,7 @@ def _yearly_value(
         costs = {"cost_miss_usd": cost_miss_usd, "cost_false_alarm_usd": cost_false_alarm_usd}
         best = threshold_value(*chosen_on, **costs, volume=volume).best_threshold
         curve = threshold_value(events, probabilities, **costs, volume=volume)
-        interval = saving(best, **costs)  # of one message: the yearly volume only scales it
+        interval = saving(best, **costs)  # of one case: the yearly volume only scales it
         value, low, high = (volume * v for v in (interval.estimate, interval.low, interval.high))
         flagged, caught = probabilities >= best, (probabilities >= best)[events == 1]
         # By counts, as threshold_value decides it: shares could round a tie the other way.
@@ -123,7 +127,7 @@ def _yearly_value(
             "Value per year": f"{_rounded(value)} USD "
             f"({100 * interval.level:g} % interval {_rounded(low)} to {_rounded(high)})",
             "Compared with": f"flagging {'nothing' if silence_is_cheaper else 'everything'}",
-            "Messages flagged": f"{100 * flagged.mean():.0f} %",
+            f"{unit.capitalize()}s flagged": f"{100 * flagged.mean():.0f} %",
             "Events caught": f"{100 * caught.mean():.0f} %" if caught.size else "none to catch",
         }
         rows = [
@@ -144,7 +148,7 @@ _CHART: dict[str, Any] = {
         "x": {
             "field": "threshold",
             "type": "quantitative",
-            "title": "Threshold: flag a message from this probability on",
+            "title": "Threshold",
             "scale": {"domain": [0, 1.01], "nice": False},
         },
         "y": {
@@ -190,3 +194,9 @@ def _rounded(amount: float) -> str:
     # Three digits, of whole numbers too: the fourth may differ on another machine.
     text = f"{amount + 0.0:.3g}" if abs(amount) < 100 else f"{float(f'{amount:.3g}'):,.0f}"
     return text.replace("-", "−")
+
+
+def _chart(unit: str) -> dict[str, Any]:
+    title = {"title": f"Threshold: flag a {unit} from this probability on"}
+    encoding = _CHART["encoding"]
+    return _CHART | {"encoding": encoding | {"x": encoding["x"] | title}}

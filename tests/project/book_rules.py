@@ -14,6 +14,7 @@ import yaml
 from tests.project.registry import book_rule, notebook_rule, place
 from tools import prose
 from tools.notebooks import (
+    FOLDED_TAGS,
     MACHINE_PATH,
     NBVAL_TAGS,
     Notebook,
@@ -26,8 +27,13 @@ from tools.notebooks import (
 
 SOURCE_LINES = 47  # the lines of the source document, S1 to S47 on the landing page
 # No tag takes a cell or an output off the page: what nobody sees proves nothing to anybody.
-KNOWN_TAGS = NBVAL_TAGS | {"hide-input", "hide-cell", "check"}
-KNOWN_METADATA = {"tags": None, "mystnb": {"code_prompt_show"}, "companion": {"reason", "export"}}
+KNOWN_TAGS = NBVAL_TAGS | FOLDED_TAGS
+KNOWN_METADATA = {
+    "tags": None,
+    "jupyter": {"source_hidden"},
+    "mystnb": {"code_prompt_show"},
+    "companion": {"reason", "export"},
+}
 
 
 @notebook_rule

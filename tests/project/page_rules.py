@@ -12,6 +12,7 @@ from typing import Any
 from tests.project.registry import notebook_rule, place
 from tools import prose, questions
 from tools.notebooks import (
+    FOLDED_TAGS,
     Notebook,
     calls,
     cited_keys,
@@ -190,6 +191,25 @@ def _questions(notebook: Notebook) -> list[tuple[Any, questions.Question, list[s
         for cell in notebook.markdown
         for question, problems in questions.find(cell.source)
     ]
+
+
+@notebook_rule
+def cells_fold_alike(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        tags = set(cell.metadata.get("tags", []))
+        body = parse(cell.source).body
+        if body and all(isinstance(node, ast.Assert) for node in body) and "check" not in tags:
+            yield f"{place(notebook, cell)}: only asserts; tag it 'check', so that the page folds it"
+        if "check" in tags and not any(
+            isinstance(node, ast.Assert) for node in ast.walk(parse(cell.source))
+        ):
+            yield f"{place(notebook, cell)}: tagged 'check', but asserts nothing"
+        folded = bool(FOLDED_TAGS & tags)
+        if folded != cell.metadata.get("jupyter", {}).get("source_hidden", False):
+            yield (
+                f"{place(notebook, cell)}: folds on the site or in JupyterLab only; run "
+                "`make numbers`"
+            )
 
 
 @notebook_rule

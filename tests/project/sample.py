@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.notebooks import Node, read_notebook
+from tools.notebooks import FOLDED_TAGS, Node, read_notebook
 
 NOTEBOOK = "book/04_practice/page.ipynb"
 PICTURE = base64.b64encode(b"\x89PNG, as far as a rule looks").decode()
@@ -63,6 +63,8 @@ def markdown(id: str, source: str) -> Node:
 
 def code(id: str, source: str, text: str = "", **metadata: Any) -> Node:
     outputs = [Node(output_type="stream", name="stdout", text=text)] if text else []
+    if FOLDED_TAGS & set(metadata.get("tags", [])):
+        metadata["jupyter"] = {"source_hidden": True}
     return Node(
         cell_type="code",
         execution_count=None,
@@ -95,7 +97,7 @@ def sample_cells() -> list[Node]:
         code("reviews", 'reviews = ["a", "b", "c", "d"]\nprint(len(reviews))', "4\n"),
         _picture("draw", "show(draw(reviews), alt='Reviews')"),
         markdown("answer", ANSWER),
-        code("count-check", "assert len(reviews) == 4"),
+        code("count-check", "assert len(reviews) == 4", tags=["check"]),
         markdown("known", "## What is known\n\nOthers: 87 %<!--= known:.0% --> {cite}`maas2011`."),
         code("fact", 'known = facts["imdb"].value\nassert known > 0.8'),
         markdown("exercises", "## Exercises"),

@@ -91,6 +91,18 @@ FAULTS = [
     (page.asserts_check_a_result, also("or", "assert len(reviews) or 1"), "or 1' holds"),
     (page.asserts_check_a_result, also("same", "assert reviews == reviews"), "holds in any"),
     (page.asserts_check_a_result, also("none", "assert len('a') == 1"), "holds in any"),
+    (page.cells_fold_alike, setting("count-check", metadata={}), "tag it 'check'"),
+    (page.cells_fold_alike, source("count-check", "assert", "four ="), "asserts nothing"),
+    (
+        page.cells_fold_alike,
+        setting("exercise-two", metadata={"tags": ["hide-input"]}),
+        "in JupyterLab only",
+    ),
+    (
+        page.cells_fold_alike,
+        setting("reviews", metadata={"jupyter": {"source_hidden": True}}),
+        "on",
+    ),
     (page.lesson_parts_are_there, drop("exercise-two"), "exercise, 2 times"),
     (page.lesson_parts_are_there, drop("quiz-count"), "quiz, 0 times"),
     (page.lesson_parts_are_there, drop("guess"), "prediction, 0 times"),

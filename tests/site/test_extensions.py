@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from docutils import nodes
+from sphinx.application import Sphinx
 
 from tools.notebooks import ROOT
 
@@ -100,7 +104,7 @@ def scripts_of(body: str, has_vega: bool, monkeypatch: pytest.MonkeyPatch) -> di
         ("<p>only text</p>", True, {}),
         ('<figure class="explorer">', True, {"defer": "defer", "data-vega": "vendor/vega.js"}),
         ('<figure class="explorer">', False, {"defer": "defer"}),
-        ('<section class="predict" data-name="x">', True, {"defer": "defer"}),
+        ('<section class="prediction" data-name="x">', True, {"defer": "defer"}),
     ],
 )
 def test_a_page_loads_the_scripts_that_it_uses(
@@ -124,3 +128,108 @@ def test_a_description_is_the_first_paragraph_cut_at_a_word() -> None:
     text = course_access.describe(page)
     assert text.endswith("word …")
     assert 150 < len(text) <= 162
+
+
+QUESTIONS = """\
+# Page
+
+:::{prediction} winner
+Which one, $a$ or `b < c`?
+
+- `a < b`
+- "b" & c
+:::
+
+:::{outcome} winner
+"b" & c
+
+It leads by 5<!--= lead --> points.
+
+And that is *enough*.
+:::
+
+:::{quiz} how-many
+How many?
+
+- [x]<!--= len(rows) == 4 --> Four
+- [ ] None
+
+  Too few.
+:::
+"""
+
+
+def draw(folder: Path, text: str) -> tuple[BeautifulSoup, str]:
+    """The page that Sphinx makes of a Markdown text, and its warnings."""
+    (folder / "index.md").write_text(text, encoding="utf-8")
+    warnings = io.StringIO()
+    app = Sphinx(
+        folder,
+        None,
+        folder / "out",
+        folder / "trees",
+        "html",
+        {
+            "extensions": ["myst_parser", "course_questions", "course_outputs"],
+            "html_theme": "basic",
+            "myst_enable_extensions": ["colon_fence", "dollarmath"],
+        },
+        status=None,
+        warning=warnings,
+    )
+    app.build()
+    page = (folder / "out" / "index.html").read_text("utf-8")
+    return BeautifulSoup(page, "html.parser"), warnings.getvalue()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
+    whole = QUESTIONS.replace("Four\n", "Four\n\n  They were counted.\n")
+    page, warnings = draw(tmp_path_factory.mktemp("drawn"), whole)
+    assert warnings == ""
+    return page
+
+
+def words(tag: Any) -> str:
+    return " ".join(tag.get_text().split())
+
+
+def test_a_quiz_unfolds_one_verdict_for_each_option(drawn: BeautifulSoup) -> None:
+    (quiz,) = drawn.select("section.quiz")
+    assert quiz["data-name"] == "how-many"
+    assert words(quiz.find(id=str(quiz["aria-labelledby"]))) == "How many?"
+    details = quiz.select("details")
+    assert [words(one.summary) for one in details] == ["Four", "None"]
+    assert [words(one.p) for one in details] == ["Right. They were counted.", "No. Too few."]
+    assert not any(one.has_attr("open") for one in details)
+
+
+def test_a_prediction_is_a_labelled_choice_without_a_verdict(drawn: BeautifulSoup) -> None:
+    (prediction,) = drawn.select("section.prediction")
+    legend = prediction.select_one("fieldset > legend")
+    assert legend is not None
+    assert legend["id"] == prediction["aria-labelledby"]
+    assert words(legend).startswith("Predict: Which one")
+    assert legend.select_one(".math") is not None
+    radios = prediction.select("label > input[type=radio][name=prediction-winner]")
+    assert [radio["value"] for radio in radios] == ["a < b", '"b" & c']
+    assert not prediction.select("[checked]")
+
+
+def test_an_outcome_has_its_answer_and_all_of_its_reason(drawn: BeautifulSoup) -> None:
+    (outcome,) = drawn.select("section.outcome")
+    answer, *reasons = outcome.select("p")
+    assert answer["id"] == outcome["aria-labelledby"] == "outcome-winner"
+    assert words(answer) == "Outcome: \u201cb\u201d & c"
+    assert [words(p) for p in reasons] == ["It leads by 5 points.", "And that is enough."]
+
+
+def test_no_marker_of_a_question_is_left_on_the_page(drawn: BeautifulSoup) -> None:
+    assert "<!--=" not in str(drawn)
+
+
+def test_a_broken_question_is_a_warning_which_the_build_takes_as_an_error(tmp_path: Path) -> None:
+    _, warnings = draw(tmp_path, QUESTIONS.replace("{outcome} winner", "{outcome} loser"))
+    assert "the option 'Four' lacks its reason" in warnings
+    assert "outcome 'loser' has no prediction of this name before it" in warnings
+    assert "prediction 'winner' has no outcome after it" in warnings

@@ -162,12 +162,13 @@ def test_a_quiz_answers_by_keyboard_and_in_words(lesson: Page) -> None:
 
 
 def test_an_outcome_repeats_what_was_predicted(lesson: Page) -> None:
-    for predict in lesson.locator(".predict").all():
-        outcome = lesson.locator(f'.outcome[data-name="{predict.get_attribute("data-name")}"]')
+    for prediction in lesson.locator(".prediction").all():
+        name = prediction.get_attribute("data-name")
+        outcome = lesson.locator(f'.outcome[data-name="{name}"]')
         assert "You predicted" not in outcome.inner_text()
-        options = predict.locator("label")
+        options = prediction.locator("label")
         for option in (options.first, options.last):  # changing one's mind counts
             option.locator("input").press("Space")
             words = outcome.locator(".outcome-yours").all_inner_texts()
             assert words == [f"You predicted: {option.inner_text().strip()}"]
-    assert lesson.locator(".predict").count() > 0
+    assert lesson.locator(".prediction").count() > 0

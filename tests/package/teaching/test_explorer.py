@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion.economics import threshold_value, value_per_message
+from companion.economics import threshold_value, value_per_case
 from companion.evaluation import bootstrap_interval
 from companion.teaching import Control, Explorer, explore_threshold_value
 from companion.teaching import explorer as explorer_module
@@ -342,7 +342,7 @@ def test_the_value_explorers_interval_is_the_bootstrap_of_savings_times_the_volu
     costs = {"cost_miss_usd": 5, "cost_false_alarm_usd": 5}
     state = explore().state(**costs, volume=2000)
     best = threshold_value(EVENTS, PROBABILITIES, **costs, volume=1).best_threshold
-    saved = value_per_message(EVENTS, best <= PROBABILITIES, **costs)
+    saved = value_per_case(EVENTS, best <= PROBABILITIES, **costs)
     interval = bootstrap_interval(np.mean, saved, num_resamples=50)
     (marked,) = [row for row in state["rows"] if row["low_usd"] is not None]
     assert marked["low_usd"] == pytest.approx(2000 * interval.low, rel=1e-3)

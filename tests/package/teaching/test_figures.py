@@ -352,7 +352,7 @@ def test_a_formula_is_told_without_its_tex(label: str, words: str) -> None:
 
 def test_a_learning_curve_marks_the_best_epoch() -> None:
     metrics = {"loss": [0.9, 0.5, 0.3], "val_loss": [0.8, 0.6, 0.7]}
-    history = SimpleNamespace(metrics=metrics, best_epoch=2)
+    history = SimpleNamespace(history=metrics, best_epoch=2)
     text = describe(plot_learning_curve(history, "loss"))
     assert 'Line "training", 3 points: 0.9 at 1; 0.5 at 2; 0.3 at 3.' in text
     assert 'Line "validation", 3 points: 0.8 at 1; 0.6 at 2; 0.7 at 3.' in text
