@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from companion._common.backend import keras
-from companion.models.classifiers import _check
+from companion.models._sizes import check_sizes
 from companion.models.layers import DecoderBlock, PositionEmbedding
 
 __all__ = ["build_gpt"]
@@ -14,7 +14,7 @@ __all__ = ["build_gpt"]
 
 def build_gpt(
     vocabulary_size: int,
-    sequence_length: int = 128,
+    sequence_length: int | None = 128,
     hidden_dim: int = 128,
     num_layers: int = 4,
     num_heads: int = 4,
@@ -23,6 +23,9 @@ def build_gpt(
     positions: str = "rotary",
     dropout: float = 0.0,
     activation: str | Callable[[Any], Any] = "gelu",
+    gated: bool = False,
+    rope_base: float = 10000.0,
+    epsilon: float = 1e-6,
 ) -> keras.Model:
     """Builds a decoder-only Transformer that predicts each next token of a sequence.
 
@@ -31,7 +34,8 @@ def build_gpt(
 
     Args:
         vocabulary_size: Integer. Number of token ids.
-        sequence_length: Integer. The longest sequence. Defaults to 128.
+        sequence_length: Integer, or `None` for sequences of any length, which learned positions
+            do not allow. The longest sequence. Defaults to 128.
         hidden_dim: Integer. Width of the vectors between blocks. Defaults to 128.
         num_layers: Integer. Blocks. Defaults to 4.
         num_heads: Integer. Attention heads in a block; they divide `hidden_dim`. Defaults to 4.
@@ -43,6 +47,10 @@ def build_gpt(
         dropout: Float in [0, 1). Share of each branch dropped in training. Defaults to 0.
         activation: String or function, as Keras's `Dense` takes it. The feed-forward networks'.
             Defaults to `"gelu"`.
+        gated: Boolean. Whether the feed-forward networks have a gate, see `DecoderBlock`. Defaults
+            to `False`.
+        rope_base: Float above 1. Base of the rotary positions' angles. Defaults to 10,000.
+        epsilon: Float above 0. What the norms add to the mean square. Defaults to 1e-6.
 
     Returns:
         Uncompiled `keras.Model`: int32 `(batch, sequence_length)` to float32 logits
@@ -60,9 +68,20 @@ def build_gpt(
     Reference:
         Radford et al., 2019, Language Models are Unsupervised Multitask Learners.
     """
-    _check(vocabulary_size, sequence_length, hidden_dim, num_layers, num_heads, dropout=dropout)
+    check_sizes(
+        vocabulary_size=vocabulary_size,
+        sequence_length=sequence_length,
+        hidden_dim=hidden_dim,
+        num_layers=num_layers,
+        dropout=dropout,
+    )
     if positions not in ("rotary", "learned"):
         raise ValueError(f"positions={positions!r} must be 'rotary' or 'learned'.")
+    if positions == "learned" and sequence_length is None:
+        raise ValueError(
+            "sequence_length=None needs positions='rotary': each learned position has "
+            "a vector of its own, so their number must be given."
+        )
     ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
     small = keras.initializers.RandomNormal(stddev=0.02)
     embed = keras.layers.ReversibleEmbedding(
@@ -79,7 +98,10 @@ def build_gpt(
             rotary=positions == "rotary",
             dropout=dropout,
             activation=activation,
+            gated=gated,
+            rope_base=rope_base,
+            epsilon=epsilon,
             name=f"block_{i}",
         )(x)
-    x = keras.layers.RMSNormalization(name="final_norm")(x)
+    x = keras.layers.RMSNormalization(epsilon=epsilon, name="final_norm")(x)
     return keras.Model(ids, embed(x, reverse=True), name="gpt")

@@ -1,4 +1,4 @@
-"""What Keras lacks for a small GPT: a block that can keep its keys and values, and places."""
+"""What Keras lacks for a GPT: a block that can keep its keys and values, and positions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from companion._common.backend import keras
+from companion.models._sizes import check_sizes
 
 __all__ = ["DecoderBlock", "PositionEmbedding"]
 
@@ -32,9 +33,16 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         dropout: Float in [0, 1). Share of each branch dropped in training. Defaults to 0.
         activation: String or function, as Keras's `Dense` takes it. The feed-forward network's.
             Defaults to `"gelu"`.
+        gated: Boolean. Whether a second layer of the feed-forward network, the gate, goes through
+            the activation and is multiplied with the first, which then has none. Large models of
+            today have a gate with `activation="silu"`. Defaults to `False`.
+        rope_base: Float above 1. The slowest rotary angle grows with about one `rope_base`-th of
+            the position; models for long texts have a larger one. Defaults to 10,000.
+        epsilon: Float above 0. What the norms add to the mean square. Defaults to 1e-6.
 
     Raises:
-        ValueError: If the heads do not divide the width, or their own number.
+        ValueError: If the heads do not divide the width, or their own number, or an argument is
+            outside its range.
 
     Example:
 
@@ -44,7 +52,7 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
 
     Reference:
         Vaswani et al., 2017 (attention); Zhang and Sennrich, 2019 (the norm); Su et al., 2021
-        (rotary positions); Ainslie et al., 2023 (grouped queries).
+        (rotary positions); Ainslie et al., 2023 (grouped queries); Shazeer, 2020 (gates).
     """
 
     def __init__(
@@ -55,15 +63,29 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         rotary: bool = True,
         dropout: float = 0.0,
         activation: str | Callable[[Any], Any] = "gelu",
+        gated: bool = False,
+        rope_base: float = 10000.0,
+        epsilon: float = 1e-6,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_sizes(
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            intermediate_dim=intermediate_dim,
+            dropout=dropout,
+        )
+        if not (rope_base > 1 and epsilon > 0):
+            raise ValueError(
+                f"rope_base={rope_base!r} must be above 1, and epsilon={epsilon!r} above 0."
+            )
         self.activation = keras.activations.get(activation)
         self.num_heads = num_heads
         self.num_key_value_heads = num_key_value_heads or num_heads
         self.intermediate_dim = intermediate_dim
         self.rotary, self.dropout = rotary, dropout
-        if num_heads < 1 or num_heads % self.num_key_value_heads:
+        self.gated, self.rope_base, self.epsilon = gated, rope_base, epsilon
+        if num_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_key_value_heads={num_key_value_heads} must divide num_heads={num_heads}."
             )
@@ -77,23 +99,33 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
                 f"num_heads={self.num_heads} must divide the width {width}"
                 + (" into even parts, as rotary positions need." if self.rotary else ".")
             )
-        dense = keras.layers.Dense
-        together = self.num_heads + 2 * self.num_key_value_heads
-        self.attention_norm = keras.layers.RMSNormalization(name="attention_norm")
-        self.query_key_value = dense(together * self.head_dim, use_bias=False, name="qkv")
-        self.attention_output = dense(width, use_bias=False, name="attention_output")
-        self.feedforward_norm = keras.layers.RMSNormalization(name="feedforward_norm")
-        self.feedforward_up = dense(
-            self.intermediate_dim or 4 * width, self.activation, use_bias=False, name="up"
+        inner = self.intermediate_dim or 4 * width
+        together = (self.num_heads + 2 * self.num_key_value_heads) * self.head_dim
+        self.attention_norm = self._norm("attention_norm")
+        self.query_key_value = self._dense(together, "qkv")
+        self.attention_output = self._dense(width, "attention_output")
+        self.feedforward_norm = self._norm("feedforward_norm")
+        self.feedforward_up = self._dense(inner, "up", None if self.gated else self.activation)
+        self.feedforward_down = self._dense(width, "down")
+        self.drop = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        for layer in (self.attention_norm, self.query_key_value, self.attention_output):
+            layer.build(input_shape)
+        for layer in (self.feedforward_norm, self.feedforward_up):
+            layer.build(input_shape)
+        self.feedforward_down.build((*input_shape[:-1], inner))
+        if self.gated:
+            self.feedforward_gate = self._dense(inner, "gate", self.activation)
+            self.feedforward_gate.build(input_shape)
+
+    def _dense(self, units: int, name: str, activation: Any = None) -> keras.layers.Dense:
+        return keras.layers.Dense(
+            units, activation, use_bias=False, name=name, dtype=self.dtype_policy
         )
-        self.feedforward_down = dense(width, use_bias=False, name="down")
-        self.drop = keras.layers.Dropout(self.dropout)
-        self.attention_norm.build(input_shape)
-        self.query_key_value.build(input_shape)
-        self.attention_output.build((*input_shape[:-1], self.num_heads * self.head_dim))
-        self.feedforward_norm.build(input_shape)
-        self.feedforward_up.build(input_shape)
-        self.feedforward_down.build((*input_shape[:-1], self.intermediate_dim or 4 * width))
+
+    def _norm(self, name: str) -> keras.layers.RMSNormalization:
+        return keras.layers.RMSNormalization(
+            epsilon=self.epsilon, name=name, dtype=self.dtype_policy
+        )
 
     def call(
         self, x: Any, cache: Any = None, position: Any = 0, training: bool | None = None
@@ -123,7 +155,10 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         )
         together = ops.reshape(attention, (-1, ops.shape(x)[1], self.num_heads * self.head_dim))
         x = x + self.drop(self.attention_output(together), training=training)
-        hidden = self.feedforward_up(self.feedforward_norm(x))
+        normed = self.feedforward_norm(x)
+        hidden = self.feedforward_up(normed)
+        if self.gated:
+            hidden = self.feedforward_gate(normed) * hidden
         x = x + self.drop(self.feedforward_down(hidden), training=training)
         return x if cache is None else (x, cache)
 
@@ -138,8 +173,8 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         """
         query, key, _ = self._query_key_value(self.attention_norm(x), 0)
         scores = ops.einsum("bqhd,bkhd->bhqk", query, self._for_each_head(key))
-        places = ops.arange(ops.shape(x)[1])
-        scores = ops.where(places[:, None] >= places, scores / self.head_dim**0.5, -1e9)
+        positions = ops.arange(ops.shape(x)[1])
+        scores = ops.where(positions[:, None] >= positions, scores / self.head_dim**0.5, -1e9)
         return ops.softmax(scores)
 
     def empty_cache(self, batch_size: int, capacity: int) -> Any:
@@ -168,9 +203,9 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
 
     def _angles(self, length: Any, position: Any) -> Any:
         half = self.head_dim // 2
-        rates = 10000.0 ** (-ops.arange(half, dtype="float32") / half)
-        places = ops.cast(position + ops.arange(length), "float32")
-        return places[None, :, None, None] * rates  # (1, length, 1, head_dim / 2)
+        rates = self.rope_base ** (-ops.arange(half, dtype="float32") / half)
+        positions = ops.cast(position + ops.arange(length), "float32")
+        return positions[None, :, None, None] * rates  # (1, length, 1, head_dim / 2)
 
     def _for_each_head(self, x: Any) -> Any:
         return ops.repeat(x, self.num_heads // self.num_key_value_heads, axis=2)
@@ -185,6 +220,7 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, to build the layer again."""
         names = ("num_heads", "num_key_value_heads", "intermediate_dim", "rotary", "dropout")
+        names += ("gated", "rope_base", "epsilon")
         config: dict[str, Any] = super().get_config()
         activation = keras.activations.serialize(self.activation)
         return config | {name: getattr(self, name) for name in names} | {"activation": activation}
@@ -192,10 +228,10 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("companion")
 class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]
-    """Adds a learned vector for each place in the sequence.
+    """Adds a learned vector for each position in the sequence.
 
     Args:
-        sequence_length: Integer. Places that have a vector.
+        sequence_length: Integer. Positions that have a vector.
 
     Example:
 
@@ -223,8 +259,8 @@ class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]
         Returns:
             Tensor of the shape of `x`.
         """
-        places = position + ops.arange(ops.shape(x)[1])
-        return x + ops.cast(ops.take(self.table, places, axis=0), x.dtype)
+        positions = position + ops.arange(ops.shape(x)[1])
+        return x + ops.cast(ops.take(self.table, positions, axis=0), x.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, to build the layer again."""
