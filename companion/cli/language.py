@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,8 @@ def _report(
     say(f"{language.steps:,} of {args.steps:,} steps are done. Saved in {out}.")
     if language.steps < args.steps:
         say(f"The same command{' without --restart' if args.restart else ''} goes on.")
-    prompt = "ROMEO" if args.data == SHAKESPEARE else next(iter(test.values())).strip()[:1]
+    found = re.search(r"[^\W_]", next(iter(test.values())))
+    prompt = "ROMEO" if args.data == SHAKESPEARE else found[0] if found else "a"
     say(f"Next: {command_line('companion', 'generate', out, '--prompt', prompt)}")
 
 
