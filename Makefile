@@ -9,6 +9,7 @@ ENVIRONMENT ?= all
 # digit is excused; each cell must run and its asserts must hold.
 NBVAL ?= $(if $(filter Linux-x86_64,$(subst $() ,-,$(shell uname -sm))),--nbval,--nbval-lax)
 WORKERS ?= 2
+HOST ?= 127.0.0.1
 PORT ?= 8888
 COMMA := ,
 TORCH ?= ==2.13.0
@@ -61,7 +62,7 @@ test:  ## run every notebook and compare its outputs, then test package, pages a
 	@$(BIN)/python -c 'import importlib.util as i; i.find_spec("torch") or print( \
 		"No PyTorch was found, so what needs it is skipped. `make torch` installs it.")'
 	$(BIN)/python -m pytest $(NBVAL) --nbval-current-env --nbval-cell-timeout=300 \
-		--doctest-modules -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+		--doctest-modules -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(TESTS)
 
 browser:  ## install a browser for the tests that open pages, where none is found
 	$(call install,$(ENVIRONMENT))
@@ -89,7 +90,7 @@ lint:  ## check style and types
 
 lab:  ## open the notebooks in JupyterLab on this machine (PORT=8888)
 	$(call install,all)
-	$(BIN)/python -m jupyterlab book --ip=127.0.0.1 --port=$(PORT) --no-browser \
+	$(BIN)/python -m jupyterlab book --ip=$(HOST) --port=$(PORT) --no-browser \
 		$(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root) --LabApp.extension_manager=readonly \
 		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -107,6 +108,34 @@ def test_a_damaged_stamp_counts_as_none(install: ModuleType, content: str) -> No
     assert not install.is_installed("all")
 
 
+def test_another_python_that_was_asked_for_makes_the_environment_anew(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install.main(["all"])
+    monkeypatch.setattr(install, "works", lambda *command: install.SAME not in command)
+    made: list[Path] = []
+    monkeypatch.setattr(install.venv.EnvBuilder, "create", lambda builder, path: made.append(path))
+    assert installed_by(install, "all") == 0
+    install.main(["all", "--this-python"])
+    assert made == [install.VENV]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is tried as a second process would")
+def test_a_second_make_waits_until_the_first_has_installed(install: ModuleType) -> None:
+    import fcntl
+
+    with install.alone(), (install.ROOT / ".venv.lock").open("a+b") as second:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (install.ROOT / ".venv.lock").open("a+b") as second:
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_pytorch_is_in_no_lock_that_is_installed_unasked() -> None:
+    found = {package for name in ("all", "run", "site", "tool") for package in versions(name)}
+    assert not {name for name in found if name == "torch" or name.startswith("nvidia")}
+
+
 def versions(name: str) -> dict[str, set[str]]:
     """The versions of each package in a lock; there may be one for each range of Pythons."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8")
@@ -116,7 +145,7 @@ def versions(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["site", "tool"])
+@pytest.mark.parametrize("name", ["run", "site", "tool", "torch"])
 def test_a_smaller_lock_agrees_with_the_whole_one(name: str) -> None:
     whole = versions("all")
     shared = {package: found for package, found in versions(name).items() if package in whole}
@@ -124,7 +153,7 @@ def test_a_smaller_lock_agrees_with_the_whole_one(name: str) -> None:
     assert {package: found for package, found in shared.items() if found != whole[package]} == {}
 
 
-@pytest.mark.parametrize("name", ["all", "site", "tool"])
+@pytest.mark.parametrize("name", ["all", "run", "site", "tool", "torch"])
 def test_every_locked_package_has_a_hash(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8")
     entries = [entry for entry in text.replace("\\\n", " ").splitlines() if entry[:1].isalnum()]
@@ -141,4 +170,4 @@ def test_binder_installs_the_lock_with_the_tool_that_reads_all_of_it() -> None:
     ]
     steps = (binder / "postBuild").read_text("utf-8")
     assert "python -m uv pip install" in steps
-    assert steps.index("-r requirements/all.txt") < steps.index("--editable .")
+    assert steps.index("-r requirements/run.txt") < steps.index("--editable .")
