@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import io
 import json
+import math
 import os
 import re
-import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from companion._common.files import write_atomically
+from companion._common.checking import check_whole
+from companion._common.files import hold_lock, remove_leftovers, write_atomically
 
-__all__ = ["CheckpointError", "CheckpointFolder", "fingerprint", "pack", "unpack"]
+__all__ = ["CheckpointError", "CheckpointFolder", "pack", "unpack"]
 
 
 Arrays = dict[str, np.ndarray]
-
-_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # Windows gives the first or the last
-
-_locked: set[Path] = set()  # the folders that this process holds
 
 
 class CheckpointError(RuntimeError):
@@ -58,8 +53,11 @@ def pack(arrays: Arrays, meta: dict[str, Any]) -> bytes:
 def unpack(content: bytes) -> tuple[Arrays, dict[str, Any]]:
     """Reads what `pack` wrote; the zip format's checksums find damage.
 
+    The file cannot ask for more memory than its own size: what it declares is compared with what is
+    there first.
+
     Args:
-        content: Bytes of an `.npz` file.
+        content: Bytes of an `.npz` file, not compressed.
 
     Returns:
         The arrays and the JSON values.
@@ -76,6 +74,7 @@ def unpack(content: bytes) -> tuple[Arrays, dict[str, Any]]:
     if not content.startswith(b"PK\x03\x04"):  # NumPy would take it for a pickle, and say so
         raise ValueError("it is not an .npz file")
     try:
+        _check_sizes(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if "meta" not in arrays or not all(isinstance(a, np.ndarray) for a in arrays.values()):
@@ -88,6 +87,32 @@ def unpack(content: bytes) -> tuple[Arrays, dict[str, Any]]:
         raise ValueError(f"{reason}") from error
 
 
+def _check_sizes(content: bytes) -> None:
+    """Refuses a file whose parts, or their arrays, are declared larger than what it holds."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        parts = file.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise ValueError("it is compressed, which pack never does")
+        if sum(part.file_size for part in parts) > len(content):
+            raise ValueError("it declares more bytes than it has")
+        for part in parts:
+            with file.open(part) as stream:
+                _check_array(stream, part)
+
+
+def _check_array(stream: Any, part: zipfile.ZipInfo) -> None:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:  # of arrays whose fields have names
+        raise ValueError(f"{part.filename} is not an array that pack writes")
+    declared = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and declared != part.file_size - stream.tell():
+        raise ValueError(f"{part.filename} declares {declared} bytes of numbers and has others")
+
+
 class CheckpointFolder:
     """The newest checkpoints of one training run, one file an epoch.
 
@@ -95,13 +120,26 @@ class CheckpointFolder:
         folder: Path; created when the first checkpoint is saved.
         keep: Integer, at least 1. Number of newest files that stay. Defaults to 2, so that a
             damaged file is not the only one.
+
+    Raises:
+        ValueError: If `keep` is not a whole number of at least 1.
+
+    Example:
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = CheckpointFolder(place)
+    ...     with folder.lock():
+    ...         for epoch in (1, 2, 3):
+    ...             folder.save(epoch, {"w": np.ones(2)}, {"epoch": epoch})
+    ...         arrays, meta = folder.load()
+    ...     meta, [path.name for path in folder.paths()]
+    ({'epoch': 3}, ['epoch-0002.npz', 'epoch-0003.npz'])
     """
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
-        if keep < 1:
-            raise ValueError(f"keep is {keep}; at least 1 checkpoint must stay.")
+        self.keep = check_whole(keep, "keep", least=1)
         self.folder = Path(folder)
-        self.keep = keep
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -117,41 +155,50 @@ class CheckpointFolder:
         return [epochs[epoch] for epoch in sorted(epochs)]
 
     def forget(self, *others: Path) -> None:
-        """Deletes the checkpoints, and the other files that a training left."""
+        """Deletes the checkpoints, and the other files that a training left.
+
+        Call it under `lock`.
+
+        Args:
+            *others: Paths of the other files; those that are not there do not matter.
+        """
+        remove_leftovers(self.folder, "epoch-*.npz")
         for path in (*self.paths(), *others):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes from training in the folder, which is created if needed.
+        """Keeps other trainings out of the folder, which is created if needed.
 
-        The operating system holds the lock, so it ends with its process, however that ends.
+        The operating system holds the lock, so it ends with its process, however that ends. The
+        thread that holds it may take it again.
 
         Raises:
-            CheckpointError: If another process holds it, or the folder cannot be written.
+            CheckpointError: If another thread or process holds it, or the folder cannot be written.
         """
-        place = self.folder.resolve()
-        if place in _locked:
+        with contextlib.ExitStack() as held:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(hold_lock(self.folder / ".lock"))
+            except BlockingIOError as error:
+                raise CheckpointError(
+                    f"another training (process {error}) is using {self.folder}: wait until it "
+                    "ends, stop it, or use another folder."
+                ) from None
+            except OSError as error:
+                raise CheckpointError(
+                    f"Cannot write in {self.folder}: {error.strerror}. Free some space, permit "
+                    "writing there, or use another folder."
+                ) from error
             yield
-            return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise CheckpointError(
-                f"Cannot write in {self.folder}: {error.strerror}. Free some space, permit writing "
-                "there, or use another folder."
-            ) from error
-        try:
-            _acquire(descriptor, self.folder)
-            _locked.add(place)
-            yield
-        finally:
-            _locked.discard(place)
-            os.close(descriptor)
 
     def save(self, epoch: int, arrays: Arrays, meta: dict[str, Any]) -> None:
         """Saves one epoch and removes all but the `keep` newest files.
+
+        Args:
+            epoch: Integer, at least 0. Number of finished epochs.
+            arrays: Dictionary of arrays.
+            meta: Dictionary of anything that JSON can hold.
 
         Raises:
             CheckpointError: If it cannot be written; the older checkpoints are untouched.
@@ -177,8 +224,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: If the newest file is damaged; nothing is deleted.
         """
-        for rest in self.folder.glob(".epoch-*.npz.tmp"):
-            rest.unlink(missing_ok=True)
+        remove_leftovers(self.folder, "epoch-*.npz")
         if not self.paths():
             return None
         path = self.paths()[-1]
@@ -200,76 +246,3 @@ class CheckpointFolder:
                 continue
             return f"The last good checkpoint is {path}."
         return "There is no good checkpoint, so training would start anew."
-
-
-def _acquire(descriptor: int, folder: Path) -> None:
-    """Locks an open file and writes this process's number into it, or says who holds it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # the number itself stays readable
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _BUSY:
-            return  # a file system without locks
-        holder = (folder / ".lock").read_text(encoding="utf-8").strip()
-        raise CheckpointError(
-            f"another training (process {holder or 'unknown'}) is using {folder}: wait until it "
-            "ends, stop it, or use another folder."
-        ) from None
-    with contextlib.suppress(OSError):  # a full disk: saving will say so
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.truncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-
-
-def fingerprint(model: Any, **arrays: Sequence[np.ndarray]) -> dict[str, str]:
-    """Returns a short hash of each thing that must not change when a run continues.
-
-    Args:
-        model: Compiled `keras.Model` whose optimizer is built.
-        **arrays: Groups of arrays under the names that the result has for them.
-
-    Returns:
-        Dictionary from `"model"`, `"optimizer"`, `"loss"`, `"metrics"` and the groups' names to
-        hashes. The names that Keras numbers do not count, values of weights neither.
-
-    Example:
-
-    >>> from companion._common.backend import keras
-    >>> def build(units):
-    ...     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
-    ...     model.compile("adam", "mse")
-    ...     return fingerprint(model, data=[np.zeros(3)])
-    >>> first, again, other = build(1), build(1), build(2)
-    >>> first == again, [name for name in first if first[name] != other[name]]
-    (True, ['model'])
-    """
-    compiled = model.get_compile_config()
-    parts = {
-        "model": _canonical([_config(model), [[v.shape, v.dtype] for v in model.variables]]),
-        "optimizer": _canonical([type(model.optimizer).__name__, model.optimizer.get_config()]),
-        "loss": _canonical([compiled.get("loss"), compiled.get("loss_weights")]),
-        "metrics": _canonical([compiled.get("metrics"), compiled.get("weighted_metrics")]),
-    }
-    for name, group in arrays.items():
-        parts[name] = b"".join(f"{a.dtype}{a.shape}".encode() + a.tobytes() for a in group)
-    return {name: hashlib.sha256(content).hexdigest()[:16] for name, content in parts.items()}
-
-
-def _config(model: Any) -> Any:
-    try:
-        return model.get_config()
-    except NotImplementedError:  # a subclassed model: its variables' shapes must do
-        return None
-
-
-def _canonical(config: Any) -> bytes:
-    text = json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)
-    # Keras numbers the layers of one process (dense, dense_1 …): the same model, built again.
-    return re.sub(r'_\d+"', '"', text).encode()

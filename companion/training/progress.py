@@ -1,87 +1,18 @@
-"""A progress bar: a widget in a notebook, a line on stderr in a terminal, otherwise nothing."""
+"""The progress bar as a callback of Keras."""
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Any
-
 from companion._common.backend import keras
-from companion._common.display import display_bundle, in_kernel
+from companion._common.progress import Bar
 
-__all__ = ["Bar", "ProgressBar"]
-
-
-class Bar:
-    """A bar that fills, and is gone when it is closed.
-
-    Args:
-        total: Integer. Number of steps of the whole work.
-        shown: Boolean. `False` never shows anything. Defaults to `True`.
-
-    Example:
-
-    >>> bar = Bar(10, shown=False)
-    >>> bar.update(5, "half done")
-    >>> bar.close()
-    """
-
-    def __init__(self, total: int, shown: bool = True) -> None:
-        self.total = total
-        self._widget = _widget_bar(total) if shown and in_kernel() else None
-        self._terminal = shown and self._widget is None and sys.stderr.isatty()
-        self._width = 0
-        self._next_time = 0.0
-
-    def update(self, done: int, text: str) -> None:
-        """Shows that `done` steps are finished, at most ten times a second.
-
-        Args:
-            done: Integer. Number of finished steps.
-            text: String. What is going on, in a few words.
-        """
-        now = time.monotonic()
-        if now < self._next_time and done < self.total:
-            return
-        self._next_time = now + 0.1
-        if self._widget is not None:
-            bar, label = self._widget.children
-            bar.value, label.value = done, text
-        elif self._terminal:
-            filled = 30 * done // self.total
-            self._write(f"[{'#' * filled}{'.' * (30 - filled)}] {text}")
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._widget is not None:
-            self._widget.close()
-        elif self._terminal:
-            self._write("")
-            sys.stderr.write("\r")
-
-    def _write(self, line: str) -> None:
-        sys.stderr.write("\r" + line.ljust(self._width))  # covers what the last line left
-        sys.stderr.flush()
-        self._width = len(line)
-
-
-def _widget_bar(total: int) -> Any:
-    try:
-        import ipywidgets
-    except ModuleNotFoundError:
-        return None
-    box = ipywidgets.HBox([ipywidgets.IntProgress(max=total), ipywidgets.Label()])
-    # This type alone: a text beside it would stay in the notebook when the bar has gone.
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    display_bundle({"application/vnd.jupyter.widget-view+json": view})
-    return box
+__all__ = ["ProgressBar"]
 
 
 class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
     """Shows how far `fit` is: a bar in a notebook or a terminal, which is gone at the end.
 
     Give it to `model.fit` with `verbose=0`; `Trainer` has its own. A stored notebook keeps no trace
-    of it.
+    of it. Where Keras does not know the number of steps, as with a generator, steps are counted.
 
     Args:
         shown: Boolean. `False` never shows anything. Defaults to `True`.
@@ -102,7 +33,9 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Opens the bar."""
-        self._bar = Bar(self.params["epochs"] * self.params["steps"], self.shown)
+        steps = self.params["steps"]
+        self._text = ""
+        self._bar = Bar(None if steps is None else self.params["epochs"] * steps, self.shown)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers the epoch's number.
@@ -120,9 +53,13 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
             batch: Integer. The step's number in its epoch, from 0.
             logs: Dictionary or `None`. Not used.
         """
-        text = f"epoch {self._epoch + 1}/{self.params['epochs']}{self._text}"
-        if self._bar is not None:
-            self._bar.update(self._epoch * self.params["steps"] + batch + 1, text)
+        if self._bar is None:
+            return
+        known = self._bar.total is not None
+        step = "" if known else f" · step {batch + 1}"
+        done = batch + 1 + (self._epoch * self.params["steps"] if known else 0)
+        text = f"epoch {self._epoch + 1}/{self.params['epochs']}{step}{self._text}"
+        self._bar.update(done, text)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows the epoch's values beside the bar during the next one.

@@ -6,15 +6,20 @@ import contextlib
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from companion._common.backend import keras, without_tuning
+from companion._common.backend import check_settings, keras
+from companion._common.checking import check_whole, is_finite
 from companion._common.display import in_kernel
-from companion.training.checkpoints import CheckpointError, CheckpointFolder, fingerprint
-from companion.training.inputs import check_arrays
+from companion._common.progress import check_progress
+from companion.training.batches import Batches
+from companion.training.checkpoints import CheckpointError, CheckpointFolder
+from companion.training.fingerprint import fingerprint
+from companion.training.inputs import Examples, check_examples
 from companion.training.progress import ProgressBar
 
 __all__ = ["History", "Trainer"]
@@ -25,13 +30,13 @@ class History:
     """What `Trainer.fit` measured.
 
     Args:
-        metrics: Dictionary from a metric's name to one value an epoch, as in Keras.
+        history: Dictionary from a metric's name to one value an epoch, as in Keras.
         monitor: Name of the metric that chose the best epoch.
         best_epoch: Integer from 1. Epoch with the best monitored value.
         stopped_early: Whether training ended because that value stopped improving.
     """
 
-    metrics: dict[str, list[float]]
+    history: dict[str, list[float]]
     monitor: str
     best_epoch: int
     stopped_early: bool
@@ -39,7 +44,7 @@ class History:
     @property
     def epochs(self) -> int:
         """Number of epochs trained."""
-        return len(self.metrics["loss"])
+        return len(self.history["loss"])
 
     def summary(self) -> str:
         """Returns one line that comes out the same on every machine.
@@ -49,7 +54,7 @@ class History:
         """
         stopped = ", stopped early" if self.stopped_early else ""
         done = f"{self.epochs} epoch{'s' * (self.epochs != 1)}{stopped}"
-        held_out = {name: v for name, v in self.metrics.items() if name.startswith("val_")}
+        held_out = {name: v for name, v in self.history.items() if name.startswith("val_")}
         if not held_out:
             return f"{done}; no held-out data, so nothing is known about new examples."
         values = [
@@ -71,13 +76,16 @@ class Trainer:
     that to repeat a whole run.
 
     Args:
-        model: Compiled `keras.Model` with one input and one output.
+        model: Compiled `keras.Model` with one or several inputs and outputs.
         seed: Integer, at least 0. Decides the order of the examples. Defaults to 0.
         checkpoint_dir: Path of a folder, or `None` for no checkpoints. One folder belongs to one
             run. Defaults to `None`.
         keep: Integer. Number of checkpoints that stay. Defaults to 2.
-        progress: `"auto"` shows a bar in a notebook or a terminal; `False` is silent. Defaults to
-            `"auto"`.
+        progress: `"auto"` or `True` shows a bar in a notebook or a terminal; `False` is silent.
+            Defaults to `"auto"`.
+
+    Raises:
+        ValueError: If an argument is not as above.
 
     Example:
 
@@ -85,7 +93,7 @@ class Trainer:
     >>> model.compile("sgd", "mse")
     >>> x = np.eye(2, dtype="float32")
     >>> history = Trainer(model).fit(x, x[:, 0], epochs=3, batch_size=1)
-    >>> history.epochs, history.metrics["loss"][2] < history.metrics["loss"][0]
+    >>> history.epochs, history.history["loss"][2] < history.history["loss"][0]
     (3, True)
     """
 
@@ -98,37 +106,44 @@ class Trainer:
         keep: int = 2,
         progress: str | bool = "auto",
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed is {seed}; it must be 0 or a positive integer.")
+        check_progress(progress)
         self.model = model
-        self.seed = seed
+        self.seed = check_whole(seed, "seed", least=0)
         self.folder = None if checkpoint_dir is None else CheckpointFolder(checkpoint_dir, keep)
         self.progress = progress
 
     def fit(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        x: Any,
+        y: Any,
         *,
+        sample_weight: Any = None,
         batch_size: int = 32,
         epochs: int = 10,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        validation_data: Sequence[Any] | None = None,
         patience: int | None = None,
         monitor: str = "val_loss",
         examples_per_epoch: int | None = None,
-        max_seconds: float | None = None,
+        minutes: float | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> History:
         """Trains, or continues from the newest checkpoint in `checkpoint_dir`.
 
         A run that is complete, or has stopped early, returns its history at once; raise `epochs`
-        to train a complete run further.
+        to train a complete run further. In a notebook it also prints the history's summary.
 
         Args:
-            x: Array of shape `(n, …)`. Token ids must be integers.
-            y: Array of numbers, shape `(n, …)`.
+            x: Array of shape `(n, …)`, or for several inputs a dictionary, tuple or list of such
+                arrays. Token ids must be integers.
+            y: Array of numbers, shape `(n, …)`, or for several outputs a dictionary, tuple or list
+                of such arrays.
+            sample_weight: Array of at least 0, shape `(n,)`, or with a weight for each position of
+                a sequence, or a dictionary, tuple or list of them for several outputs; or `None`.
+                How much each example, or position, counts in the loss. Defaults to `None`.
             batch_size: Integer. Examples in one step. Defaults to 32.
             epochs: Integer. Passes over the data, those of earlier calls included. Defaults to 10.
-            validation_data: Tuple `(x, y)` of held-out arrays, or `None`. Defaults to `None`.
+            validation_data: Tuple `(x, y)` or `(x, y, sample_weight)` of held-out examples, in the
+                same form, or `None`. Defaults to `None`.
             patience: Integer: stop after so many epochs without a better `monitor`, and give the
                 model the best epoch's weights. `None` trains all epochs and leaves the last
                 weights. Defaults to `None`.
@@ -136,61 +151,62 @@ class Trainer:
                 training value is taken. Defaults to `"val_loss"`.
             examples_per_epoch: Integer or `None`. Ends an epoch, and saves, after so many examples:
                 a part of a long pass over the data. `None` is a whole pass. Defaults to `None`.
-            max_seconds: Float or `None`. Stops after the epoch in which so much time has passed;
-                the same call goes on from there. Defaults to `None`.
+            minutes: Float above 0, or `None`. Stops after the epoch in which so much time has
+                passed; the same call goes on from there. Defaults to `None`.
+            callbacks: Sequence of `keras.callbacks.Callback`, as in Keras. What they remember is
+                not saved in checkpoints. Defaults to none.
 
         Returns:
             A `History`.
 
         Raises:
-            ValueError: If the model is not compiled or the arrays do not fit it.
+            ValueError: If the model is not compiled, an argument is not as above, or the arrays do
+                not fit the model.
             CheckpointError: If a checkpoint is damaged, belongs to another run, or cannot be
-                written, or if another process is training in the folder.
-            FloatingPointError: If the loss is no longer a finite number.
+                written, or if another training is using the folder.
+            FloatingPointError: If a loss, on held-out data too, is no longer a finite number.
         """
-        model = self.model
-        _check_call(model, batch_size, epochs, validation_data, patience, monitor)
-        _check_limits(examples_per_epoch, max_seconds)
-        x, y = check_arrays(model, x, y)
-        if validation_data is None:
+        check_settings()
+        _check_model(self.model, validation_data, patience, monitor)
+        run: dict[str, Any] = _settings(batch_size, patience, examples_per_epoch, minutes)
+        epochs = check_whole(epochs, "epochs", least=1)
+        data, held_out = _checked(self.model, x, y, sample_weight, validation_data)
+        if held_out is None:
             monitor = monitor.removeprefix("val_")
-        else:
-            validation_data = check_arrays(model, *validation_data, "validation x", "validation y")
-        _make_variables(model, x)
-        run = {
-            "format": 1,
-            "backend": keras.backend.backend(),
-            **fingerprint(model, data=(x, y), validation_data=validation_data or ()),
-            "batch_size": batch_size,
-            "seed": self.seed,
-            "patience": patience,
-            "monitor": monitor,
-            "examples_per_epoch": examples_per_epoch,
-        }
-        loop = _Loop(_Rows(x, y, batch_size, self.seed, examples_per_epoch), self.folder, run)
-        loop.max_seconds = math.inf if max_seconds is None else max_seconds
+        _make_variables(self.model, data.x)
+        run |= {"seed": self.seed, "monitor": monitor}
+        if self.folder:
+            run |= _identity(self.model, data, held_out)
+        batches = Batches(data, run["batch_size"], self.seed, run["examples_per_epoch"])
+        loop = _Loop(batches, self.folder, run, 60 * (math.inf if minutes is None else minutes))
         with self.folder.lock() if self.folder else contextlib.nullcontext():
-            self._run(loop, epochs, validation_data)
+            self._run(loop, epochs, held_out, callbacks)
         history = History(loop.metrics, monitor, loop.best_epoch + 1, loop.stopped_epoch > 0)
         if self.progress is not False and in_kernel():
             print(history.summary())
         return history
 
-    def _run(self, loop: _Loop, epochs: int, validation_data: Any) -> None:
+    def _run(
+        self,
+        loop: _Loop,
+        epochs: int,
+        held_out: Examples | None,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
         loop.set_model(self.model)
         done = loop.resume(epochs)
         if done < epochs and not loop.stopped_epoch:
-            bar = ProgressBar(shown=self.progress is not False)
+            bar = ProgressBar(shown=check_progress(self.progress))
             try:
                 self.model.fit(
-                    _for_fit(loop.rows),
+                    loop.batches.for_fit(),
                     shuffle=False,  # Keras would reorder the batches with Python's global generator
                     initial_epoch=done,
                     epochs=epochs,
-                    validation_data=validation_data,
-                    validation_batch_size=loop.rows.batch_size,
+                    validation_data=None if held_out is None else held_out.parts(),
+                    validation_batch_size=loop.batches.batch_size,
                     verbose=0,
-                    callbacks=[loop, bar],
+                    callbacks=[loop, *callbacks, bar],
                 )
             finally:
                 bar.close()
@@ -198,23 +214,13 @@ class Trainer:
             self.model.set_weights(loop.best_weights)
 
 
-def _check_call(
-    model: keras.Model,
-    batch_size: int,
-    epochs: int,
-    validation_data: Any,
-    patience: int | None,
-    monitor: str,
+def _check_model(
+    model: keras.Model, validation_data: Any, patience: int | None, monitor: str
 ) -> None:
     if not model.compiled:
         raise ValueError(
             "The model is not compiled. Call for example "
             "model.compile('adam', 'binary_crossentropy', metrics=['accuracy']) first."
-        )
-    if batch_size < 1 or epochs < 1 or (patience is not None and patience < 0):
-        raise ValueError(
-            f"batch_size={batch_size} and epochs={epochs} must be at least 1, and "
-            f"patience={patience} must be None or at least 0."
         )
     if patience is not None and validation_data is None and monitor.startswith("val_"):
         raise ValueError(
@@ -223,61 +229,47 @@ def _check_call(
         )
 
 
-def _check_limits(examples_per_epoch: int | None, max_seconds: float | None) -> None:
-    if (examples_per_epoch or 1) < 1 or (max_seconds or 1) <= 0:
+def _settings(
+    batch_size: int, patience: int | None, examples_per_epoch: int | None, minutes: float | None
+) -> dict[str, int | None]:
+    """Returns the numbers that a run keeps when it continues, after a check of each."""
+    if minutes is not None and not (is_finite(minutes) and minutes > 0):
+        raise ValueError(f"minutes={minutes!r} must be a finite number above 0, or None.")
+    found: dict[str, int | None] = {"batch_size": check_whole(batch_size, "batch_size", least=1)}
+    for name, value, least in (
+        ("patience", patience, 0),
+        ("examples_per_epoch", examples_per_epoch, 1),
+    ):
+        found[name] = None if value is None else check_whole(value, name, least=least)
+    return found
+
+
+def _checked(
+    model: keras.Model, x: Any, y: Any, sample_weight: Any, validation_data: Any
+) -> tuple[Examples, Examples | None]:
+    data = check_examples(model, x, y, sample_weight)
+    if validation_data is None:
+        return data, None
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError(
-            f"examples_per_epoch={examples_per_epoch} and max_seconds={max_seconds} must be "
-            "positive, or None for a whole pass and no limit."
+            "validation_data must be a tuple (x, y) or (x, y, sample_weight) of the same form as "
+            "the training data, or None."
         )
+    return data, check_examples(model, *validation_data, prefix="validation ")
 
 
-def _make_variables(model: keras.Model, x: np.ndarray) -> None:
+def _identity(model: keras.Model, data: Examples, held_out: Examples | None) -> dict[str, Any]:
+    """Returns what a run that continues must have in common with the one that wrote a file."""
+    groups = {"data": data.parts(), "validation_data": held_out.parts() if held_out else ()}
+    backend = keras.backend.backend()
+    return {"format": 1, "backend": backend, **fingerprint(model, **groups)}
+
+
+def _make_variables(model: keras.Model, x: Any) -> None:
     """Makes the variables that a checkpoint is to fill."""
     if not model.built:
-        model(x[:1])
+        model(keras.tree.map_structure(lambda array: array[:1], x))
     model.optimizer.build(model.trainable_variables)
-
-
-class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of the rows in an order that is a pure function of seed and epoch."""
-
-    def __init__(
-        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, size: int | None = None
-    ) -> None:
-        super().__init__()
-        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
-        self.size = min(size or len(x), len(x))
-        self.start(0)
-
-    def start(self, epoch: int) -> None:
-        """Puts the rows in the order of this epoch, which may be a part of a pass."""
-        rows, first, last = [], epoch * self.size, (epoch + 1) * self.size
-        for turn in range(first // len(self.x), (last - 1) // len(self.x) + 1):
-            order = np.random.default_rng([self.seed, turn]).permutation(len(self.x))
-            start = turn * len(self.x)
-            rows.append(order[max(first - start, 0) : last - start])
-        self.order = np.concatenate(rows)
-
-    def __len__(self) -> int:
-        return math.ceil(self.size / self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.x[rows], self.y[rows]
-
-
-def _for_fit(rows: _Rows) -> Any:
-    """The rows as they are, or for TensorFlow as a `tf.data.Dataset`."""
-    if keras.backend.backend() != "tensorflow":
-        return rows
-    import tensorflow as tf
-
-    kinds = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in rows[0])
-    batches = tf.data.Dataset.from_generator(
-        lambda: (rows[index] for index in range(len(rows))), output_signature=kinds
-    )
-    known_length = tf.data.experimental.assert_cardinality(len(rows))
-    return without_tuning(batches.apply(known_length).prefetch(2))
 
 
 class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
@@ -285,16 +277,17 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
 
     _STATE = ("best", "wait", "best_epoch", "stopped_epoch")
     _SETTINGS = ("batch_size", "seed", "patience", "monitor", "examples_per_epoch")
-    max_seconds = math.inf
 
-    def __init__(self, rows: _Rows, folder: CheckpointFolder | None, run: dict[str, Any]) -> None:
+    def __init__(
+        self, batches: Batches, folder: CheckpointFolder | None, run: dict[str, Any], seconds: float
+    ) -> None:
         patience = run["patience"]
         super().__init__(
             run["monitor"],
             patience=math.inf if patience is None else patience,
             restore_best_weights=patience is not None,
         )
-        self.rows, self.folder, self.run = rows, folder, run
+        self.batches, self.folder, self.run, self.seconds = batches, folder, run, seconds
         self.metrics: dict[str, list[float]] = {}
         self._resumed: dict[str, Any] = {}
 
@@ -337,19 +330,14 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shuffles."""
-        self.rows.start(epoch)
+        self.batches.start(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the loss, decides whether to stop, and saves."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         if self.monitor not in values:
             raise ValueError(f"monitor is {self.monitor!r}; this run measures {sorted(values)}.")
-        if not math.isfinite(values["loss"]):
-            raise FloatingPointError(
-                f"The loss is {values['loss']} in epoch {epoch + 1}: the weights have grown beyond "
-                "all bounds. Scale the inputs to about 1, or compile with a smaller learning_rate "
-                "or with clipnorm=1.0, and start a new run."
-            )
+        self._check_finite(values, epoch)
         super().on_epoch_end(epoch, values)
         for name, value in values.items():
             self.metrics.setdefault(name, []).append(value)
@@ -359,8 +347,21 @@ class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
             stopper = {name: getattr(self, name) for name in self._STATE}
             meta = {"run": self.run, "metrics": self.metrics, "stopper": stopper}
             self.folder.save(epoch + 1, arrays, {"epoch": epoch + 1, **meta})
-        if time.monotonic() - self._started >= self.max_seconds:
+        if time.monotonic() - self._started >= self.seconds:
             self.model.stop_training = True
+
+    def _check_finite(self, values: dict[str, float], epoch: int) -> None:
+        """Refuses to go on with a loss, or what early stopping watches, that is no number."""
+        for name, value in values.items():
+            if name == self.monitor or name.endswith("loss"):
+                if math.isfinite(value):
+                    continue
+                raise FloatingPointError(
+                    f"The {name} is {value} in epoch {epoch + 1}: the weights have grown beyond "
+                    "all bounds, or some examples are far from all others. Scale the inputs to "
+                    "about 1, or compile with a smaller learning_rate or with clipnorm=1.0, and "
+                    "start a new run."
+                )
 
     def _put_back(self) -> None:
         for name, value in self._resumed.items():
