@@ -124,6 +124,7 @@ lock:  ## write exact versions for the ranges in pyproject.toml (UPGRADE=--upgra
 	$(COMPILE) pyproject.toml --extra book -c requirements/all.txt -o requirements/site.txt
 	$(COMPILE) pyproject.toml --extra lab --extra pages --group packaged -c requirements/all.txt \
 		-o requirements/run.txt
+	$(COMPILE) --group packaged --no-deps -c requirements/all.txt -o companion/data/packaged.txt
 	$(COMPILE) --group torch -c requirements/all.txt -o requirements/torch.txt
 	$(COMPILE) --group tool -c requirements/all.txt -o requirements/tool.txt
 

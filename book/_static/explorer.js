@@ -124,9 +124,10 @@
       return this.data.states[index];
     }
 
-    // One picture after the other: a new theme and a moved control may come together.
+    // One picture after the other: a new theme and a moved control may come together. A picture that
+    // could not be drawn must not keep the next one from being tried.
     queue(task) {
-      this.drawn = this.drawn.then(task);
+      this.drawn = this.drawn.then(task, task);
       return this.drawn;
     }
 

@@ -65,9 +65,17 @@ def test_the_guard_of_a_plain_clone_says_what_to_do() -> None:
 def test_the_guard_of_a_stamped_copy_installs_from_its_address() -> None:
     shell = Shell()
     shell.run_cell(GUARD.replace(TOKEN, ADDRESS))
-    [line] = shell.lines
-    assert line.startswith("%pip install")
-    assert line.endswith(f'@ git+{ADDRESS}"')
+    install, fetch = shell.lines
+    assert install.startswith("%pip install")
+    assert install.endswith(f'@ git+{ADDRESS}"')
+    assert fetch == "%run -m companion.cli fetch-data"
+
+
+def test_a_stamped_copy_installs_the_revision_that_it_was_made_with(tree: Path) -> None:
+    [copy] = stamp(ADDRESS, tree, tree / "out", "v0.1.0")
+    assert f"{ADDRESS}@v0.1.0" in copy.read_text("utf-8")
+    with pytest.raises(ValueError, match="a tag, a branch or a commit"):
+        stamp(ADDRESS, tree, tree / "out", "v0.1.0; rm")
 
 
 def test_a_stamped_copy_differs_from_its_notebook_in_the_address_alone(tree: Path) -> None:
