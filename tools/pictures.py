@@ -45,6 +45,21 @@ def differences(source: str, stored: Any, shown: Any, *, compare: bool = True) -
     return [line for line in lines if line]
 
 
+def same_pictures(source: str, stored: Any, shown: Any) -> list[tuple[Any, Any]]:
+    """The outputs (stored, shown) whose pictures look the same and have the same words."""
+    old, new = (
+        [o for o in outputs if "image/png" in o.get("data", {})] for outputs in (stored, shown)
+    )
+    if len(old) != len(new):
+        return []
+    return [
+        (a, b)
+        for a, b in zip(old, new, strict=True)
+        if a["data"].get("text/plain") == b["data"].get("text/plain")
+        and not differences(source, [a], [b])
+    ]
+
+
 def _difference(stored: str, shown: str, source: str, *, compare: bool) -> str:
     try:
         (old_size, old), (new_size, new) = thumbnail(stored), thumbnail(shown)

@@ -1,9 +1,11 @@
 """Run the notebooks and store what they give: ``python -m tools.refresh [--check] [paths]``.
 
-Each notebook runs in a fresh kernel of this interpreter. Its outputs, the numbers in its prose,
-its exported pictures and its running time are written only if every cell succeeded. Then the
-numbers that other pages quote are brought up to date. ``--check`` runs the same and only says what
-would change.
+Each notebook runs twice in fresh kernels of this interpreter, on this machine and on the same one
+made old (:mod:`tools.profiles`). Where the two say different things nothing is stored: another
+reader's processor would disagree too. Its outputs, the numbers in its prose, its exported pictures
+and its running time are written only if every cell succeeded; a stored picture stays while a new
+one looks the same. Then the numbers that other pages quote are brought up to date. ``--check`` runs
+the same and only says what would change.
 """
 
 from __future__ import annotations
@@ -14,82 +16,19 @@ import base64
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from tests.project.book_rules import bound_by
-from tools import prose
-from tools.notebooks import ROOT, WIDGET_VIEW, Notebook, notebooks, page_paths
+from tools import margins, prose
+from tools.notebooks import FOLDED_TAGS, ROOT, Notebook, notebooks, page_paths
+from tools.pictures import same_pictures
+from tools.running import Run, RunError, code_cells, disagreements, over_pages, run
 
-CELL_TIMEOUT_SECONDS = 600
-# Within this factor the recorded time stays, so that a second run changes nothing.
-TIME_FACTOR = 1.5
-VOLATILE_METADATA = ("execution", "ExecuteTime", "collapsed", "scrolled", "jupyter", "vscode")
-
-
-class RefreshError(RuntimeError):
-    """A notebook that cannot be refreshed; its file is as it was."""
-
-
-class _Client(NotebookClient):
-    """A client whose kernel is this interpreter, whatever kernels are installed."""
-
-    def create_kernel_manager(self) -> Any:
-        self.km = AsyncKernelManager(
-            kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager()
-        )
-        return self.km
-
-
-async def _run(nb: Any, folder: Path, bodies: list[str]) -> tuple[float, dict[str, Any]]:
-    """Run every cell; return the seconds and the kernel's answer to the bound expressions."""
-    client = _Client(
-        nb,
-        timeout=CELL_TIMEOUT_SECONDS,
-        record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.reset_execution_trackers()
-    async with client.async_setup_kernel():
-        started = time.perf_counter()
-        for index, cell in enumerate(nb.cells):
-            if cell.cell_type == "code":
-                await client.async_execute_cell(cell, index)
-        seconds = _quiet(time.perf_counter() - started, nb.metadata.get("companion", {}))
-        expressions = prose.user_expressions(bodies, seconds)
-        assert client.kc is not None
-        asked = client.kc.execute("", store_history=False, user_expressions=expressions)
-        reply = await client.async_wait_for_reply(asked)
-    return seconds, (reply or {}).get("content", {})
-
-
-def _quiet(seconds: float, recorded: Mapping[str, Any]) -> float:
-    """The time to record: the old one unless the new one differs by more than the factor."""
-    old, new = recorded.get("run_seconds"), max(1, round(seconds))
-    return old if old and old / TIME_FACTOR <= new <= old * TIME_FACTOR else new
-
-
-def clean_outputs(outputs: list[Any]) -> list[Any]:
-    """Without what lives only in a running kernel, neighbouring pieces of one stream joined."""
-    kept: list[Any] = []
-    for output in outputs:
-        if "data" in output and WIDGET_VIEW in output["data"]:
-            del output["data"][WIDGET_VIEW]
-            if not output["data"]:
-                continue
-        if kept and output.output_type == "stream" and kept[-1].get("name") == output.name:
-            kept[-1]["text"] += output.text
-        else:
-            kept.append(output)
-    return kept
+VOLATILE_METADATA = ("execution", "ExecuteTime", "collapsed", "scrolled", "vscode")
 
 
 def normalise(nb: Any) -> None:
@@ -105,34 +44,46 @@ def normalise(nb: Any) -> None:
     for cell in nb.cells:
         for name in VOLATILE_METADATA:
             cell.metadata.pop(name, None)
-        if cell.cell_type == "code":
-            cell.outputs = clean_outputs(cell.outputs)
+        cell.metadata.get("jupyter", {}).pop("outputs_hidden", None)
+        if FOLDED_TAGS & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # in JupyterLab as on the site
 
 
-def refreshed(notebook: Notebook) -> Any:
-    """The notebook as a new run gives it; ``RefreshError`` if a cell or an expression fails."""
-    nb = nbformat.read(notebook.path, as_version=4)  # type: ignore[no-untyped-call]
-    cells = [cell for cell in nb.cells if cell.cell_type == "markdown"]
-    bounds = [bound for cell in cells for bound in prose.scan(cell.source).bound]
-    bodies = sorted({bound.body for bound in bounds if not bound.quoted})
-    try:
-        seconds, content = asyncio.run(_run(nb, notebook.path.parent, bodies))
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise RefreshError(f"{notebook.name}: {error}") from error
-    values, errors = prose.read_reply(content)
-    errors |= {
-        body: f"gives {value!r}, which is not a number"
-        for body, value in values.items()
-        if not prose.is_number(value)
-    }
-    if errors:
-        lines = [f"\n  <!--= {body} -->: {reason}" for body, reason in errors.items()]
-        raise RefreshError(f"{notebook.name}: no number for{''.join(lines)}")
-    for cell in cells:
-        cell.source = prose.rewrite(cell.source, values)
-    nb.metadata.setdefault("companion", {})["run_seconds"] = seconds
-    normalise(nb)
-    return nb
+async def portable_run(notebook: Notebook) -> Run:
+    """A run whose results the old machine shares; ``RunError`` names what it does not share."""
+    native = await run(notebook)
+    old = await run(notebook, "old", run_seconds=native.seconds)
+    cells = code_cells(native.nb)
+    lines = [str(each) for each in disagreements(notebook, cells, native.values, old)]
+    if lines:
+        raise RunError(
+            f"{notebook.name}: another processor says something else. Print the safe digits or a "
+            "fact; tag the cell 'trained' if one unit of the last digit is all:\n  "
+            + "\n  ".join(lines)
+        )
+    for place, what in margins.narrow(native.formatted, old.formatted):
+        print(f"{notebook.name}:{place}: near a rounding boundary: {what}", flush=True)
+    return native
+
+
+def keep_pictures(notebook: Notebook, nb: Any) -> None:
+    """Put the stored pictures back whose words and thumbnails the new ones share."""
+    stored = {cell.id: cell.outputs for cell in notebook.code}
+    for cell in code_cells(nb):
+        for old, new in same_pictures(cell.source, stored.get(cell.id, []), cell.outputs):
+            new["data"]["image/png"] = old["data"]["image/png"]
+
+
+def assemble(notebook: Notebook, done: Run, *, redraw: bool = False) -> Any:
+    """The notebook as the run gives it."""
+    for cell in done.nb.cells:
+        if cell.cell_type == "markdown":
+            cell.source = prose.rewrite(cell.source, done.values)
+    done.nb.metadata.setdefault("companion", {})["run_seconds"] = done.seconds
+    normalise(done.nb)
+    if not redraw:
+        keep_pictures(notebook, done.nb)
+    return done.nb
 
 
 def exports(nb: Any, root: Path) -> dict[Path, bytes]:
@@ -144,7 +95,7 @@ def exports(nb: Any, root: Path) -> dict[Path, bytes]:
         for picture in filter(None, pictures if target else []):
             path = (root / target).resolve()
             if not path.is_relative_to(root.resolve()):
-                raise RefreshError(f"cell {cell.id}: exports to {target}, outside the project")
+                raise RunError(f"cell {cell.id}: exports to {target}, outside the project")
             found[path] = base64.b64decode(picture)
     return found
 
@@ -167,13 +118,24 @@ def write(path: Path, content: bytes, *, check: bool) -> bool:
     return True
 
 
-def refresh_notebook(notebook: Notebook, *, check: bool = False) -> list[Path]:
-    """Run one notebook and write it with its pictures; return the files that changed."""
-    nb = refreshed(notebook)
-    pictures = exports(nb, notebook.root)
+def files_of(notebook: Notebook, nb: Any) -> Iterator[tuple[Path, bytes]]:
+    """What a refresh writes: the pictures first, so that the notebook is never ahead of them."""
+    yield from exports(nb, notebook.root).items()
     text = nbformat.writes(nb).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
-    files = {notebook.path: text.encode(), **pictures}
-    return [path for path, content in files.items() if write(path, content, check=check)]
+    yield notebook.path, text.encode()
+
+
+async def refresh_notebook(
+    notebook: Notebook, *, check: bool = False, redraw: bool = False
+) -> list[Path]:
+    """Run one notebook and write it with its pictures; return the files that changed."""
+    before = notebook.path.read_bytes()
+    files = list(
+        files_of(notebook, assemble(notebook, await portable_run(notebook), redraw=redraw))
+    )
+    if notebook.path.read_bytes() != before:
+        raise RunError(f"{notebook.name}: was edited while it ran; run it again")
+    return [path for path, content in files if write(path, content, check=check)]
 
 
 def refresh_quotes(root: Path, *, check: bool = False) -> list[Path]:
@@ -201,24 +163,39 @@ def refresh_quotes(root: Path, *, check: bool = False) -> list[Path]:
     return changed
 
 
+async def refresh_all(
+    chosen: Sequence[Notebook], workers: int, *, check: bool, redraw: bool
+) -> tuple[list[Path], int]:
+    """The files that changed, and how many notebooks failed."""
+    changed: list[Path] = []
+    failed = 0
+
+    async def work(notebook: Notebook) -> list[Path]:
+        return await refresh_notebook(notebook, check=check, redraw=redraw)
+
+    async for notebook, files in over_pages(chosen, work, workers):
+        if isinstance(files, RunError):
+            failed += 1
+            print(f"{files}\n{notebook.name}: left as it was", file=sys.stderr)
+        else:
+            changed += files
+            print(f"{notebook.name}: {'changed' if files else 'unchanged'}", flush=True)
+    return changed, failed
+
+
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="refresh", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("paths", nargs="*", type=Path, help="notebooks (all of the book's)")
     parser.add_argument("--check", action="store_true", help="write nothing, say what would change")
+    parser.add_argument(
+        "--redraw", action="store_true", help="store pictures that look the same too"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="notebooks at a time (1)")
     options = parser.parse_args(arguments)
     paths = [path.resolve() for path in options.paths]
     chosen = [Notebook(path, root) for path in paths] if paths else notebooks(root)
-    changed: list[Path] = []
-    failed = 0
-    for notebook in chosen:
-        try:
-            files = refresh_notebook(notebook, check=options.check)
-        except RefreshError as error:
-            failed += 1
-            print(f"{error}\n{notebook.name}: left as it was", file=sys.stderr)
-        else:
-            changed += files
-            print(f"{notebook.name}: {'changed' if files else 'unchanged'}", flush=True)
+    running = refresh_all(chosen, options.workers, check=options.check, redraw=options.redraw)
+    changed, failed = asyncio.run(running)
     changed += refresh_quotes(root, check=options.check)
     for path in dict.fromkeys(changed):
         verb = "would change" if options.check else "wrote"

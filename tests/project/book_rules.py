@@ -13,6 +13,7 @@ import yaml
 
 from tests.project.registry import book_rule, notebook_rule, place
 from tools import prose
+from tools.comparison import TAG as TRAINED
 from tools.notebooks import (
     FOLDED_TAGS,
     MACHINE_PATH,
@@ -27,7 +28,7 @@ from tools.notebooks import (
 
 SOURCE_LINES = 47  # the lines of the source document, S1 to S47 on the landing page
 # No tag takes a cell or an output off the page: what nobody sees proves nothing to anybody.
-KNOWN_TAGS = NBVAL_TAGS | FOLDED_TAGS
+KNOWN_TAGS = NBVAL_TAGS | FOLDED_TAGS | {TRAINED}
 KNOWN_METADATA = {
     "tags": None,
     "jupyter": {"source_hidden"},

@@ -6,6 +6,7 @@ import ast
 import base64
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tests.project.registry import notebook_rule, place
 from tools.notebooks import (
@@ -125,3 +126,50 @@ def exports_are_the_stored_pictures(notebook: Notebook) -> Iterator[str]:
                 yield f"{place(notebook, cell)}: exports {len(pictures)} pictures; it must show one"
             elif not file.is_file() or file.read_bytes() != pictures[0]:
                 yield f"{place(notebook, cell)}: {target} is not its picture; run `make numbers`"
+
+
+# Where values are equal, the order that an unstable sort leaves depends on the processor's
+# instructions; argpartition has no stable kind, and scikit-learn's cut at max_features is a sort.
+_SORTS = {"argsort", "argpartition", "sort", "sort_values", "sort_index"}
+_NUMPY = {"np", "numpy"}
+
+
+def _keyword(call: ast.Call, name: str) -> Any:
+    found = [word.value for word in call.keywords if word.arg == name]
+    return ast.literal_eval(found[0]) if found and isinstance(found[0], ast.Constant) else found
+
+
+def _is_unstable(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _SORTS:
+        return False
+    if call.func.attr == "sort":  # a list's own is stable and has no kind
+        owner = call.func.value
+        return isinstance(owner, ast.Name) and owner.id in _NUMPY and not _stable(call)
+    return not _stable(call)
+
+
+def _stable(call: ast.Call) -> bool:
+    return _keyword(call, "kind") == "stable"
+
+
+@notebook_rule
+def sorts_are_stable(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        for node in ast.walk(parse(cell.source)):
+            if isinstance(node, ast.Call) and _is_unstable(node):
+                yield (
+                    f"{place(notebook, cell)}: {ast.unparse(node.func)}(…) leaves equals in "
+                    "an order that the processor decides; say kind='stable'"
+                )
+
+
+@notebook_rule
+def no_vocabulary_is_cut_among_equals(notebook: Notebook) -> Iterator[str]:
+    for cell in notebook.code:
+        for node in ast.walk(parse(cell.source)):
+            cut = isinstance(node, ast.Call) and _keyword(node, "max_features") not in ([], None)
+            if cut and ast.unparse(node.func).endswith("Vectorizer"):
+                yield (
+                    f"{place(notebook, cell)}: max_features cuts among words of equal count by an "
+                    "unstable sort; use companion.preprocessing.build_tfidf(max_features)"
+                )
