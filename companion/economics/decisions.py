@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from companion._common.checking import _is_finite, check_binary, check_probabilities
+from companion._common.checking import check_amounts, check_binary, check_probabilities
 
-__all__ = ["ThresholdValue", "threshold_value", "value_per_message"]
+__all__ = ["ThresholdValue", "threshold_value", "value_per_case"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ def threshold_value(
 ) -> ThresholdValue:
     """Compute what flagging at each threshold saves in a year.
 
-    A message is flagged when its probability is at least the threshold. The messages given stand
-    for all that arrive; the saving is counted against the cheaper of flagging nothing and flagging
-    everything.
+    A case, such as a message, is flagged when its probability is at least the threshold. The cases
+    given stand for all that arrive; the saving is counted against the cheaper of flagging nothing
+    and flagging everything.
 
     Args:
         events: array of 0 and 1, shape (n,). 1 is what one wants to catch.
         probabilities: array of float, shape (n,). Estimated probability of an event, from 0 to 1.
         cost_miss_usd: float. Cost of one miss, in US dollars.
         cost_false_alarm_usd: float. Cost of one false alarm, in US dollars.
-        volume: float. Messages in a year.
+        volume: float. Cases in a year.
         thresholds: array of float, shape (num_thresholds,), or `None`. Defaults to `None`: every
             hundredth from 0 (flag everything) to 1.01 (flag nothing), so the best value is never
             below 0.
@@ -68,14 +68,12 @@ def threshold_value(
     """
     is_event = check_binary(events, "events") == 1
     probability = check_probabilities(probabilities, len(is_event))
-    _check_amounts(
+    check_amounts(
         cost_miss_usd=cost_miss_usd, cost_false_alarm_usd=cost_false_alarm_usd, volume=volume
     )
-    levels = np.arange(102) / 100 if thresholds is None else np.asarray(thresholds, np.float64)
-    if levels.ndim != 1 or levels.size == 0 or np.isnan(levels).any():
-        raise ValueError(f"thresholds must be a list of numbers, but is {thresholds!r}.")
+    levels = _levels(thresholds)
     of_events, of_others = np.sort(probability[is_event]), np.sort(probability[~is_event])
-    # Counts, not sums of costs: thresholds that flag the same messages get exactly the same value.
+    # Counts, not sums of costs: thresholds that flag the same cases get exactly the same value.
     misses = np.searchsorted(of_events, levels, side="left")
     false_alarms = len(of_others) - np.searchsorted(of_others, levels, side="left")
     cost_usd = misses * cost_miss_usd + false_alarms * cost_false_alarm_usd
@@ -85,17 +83,31 @@ def threshold_value(
     return ThresholdValue(levels, value_usd, float(levels[best]), float(value_usd[best]))
 
 
-def value_per_message(
+def _levels(thresholds: ArrayLike | None) -> NDArray[np.float64]:
+    if thresholds is None:
+        return np.arange(102) / 100
+    try:
+        levels = np.asarray(thresholds, np.float64)
+    except (TypeError, ValueError):  # texts, for example
+        levels = np.empty(0)
+    if levels.ndim != 1 or levels.size == 0 or np.isnan(levels).any():
+        raise ValueError(f"thresholds must be a list of numbers, but is {thresholds!r}.")
+    return levels
+
+
+def value_per_case(
     events: ArrayLike,
     flagged: ArrayLike,
     *,
     cost_miss_usd: float,
     cost_false_alarm_usd: float,
 ) -> NDArray[np.float64]:
-    """Compute what the decision on each message saves, for an interval around their mean.
+    """Compute what the decision on each case saves, for an interval around their mean.
+
+    A case is whatever is decided on: a message, a picture, a purchase.
 
     The saving is counted against the policy without a model (flag nothing, flag everything) that is
-    the cheaper one over all these messages; the mean times the yearly volume is `threshold_value`'s
+    the cheaper one over all these cases; the mean times the yearly volume is `threshold_value`'s
     value.
 
     Args:
@@ -112,14 +124,14 @@ def value_per_message(
 
     Example:
 
-    >>> value_per_message([1, 0, 0], [1, 0, 1], cost_miss_usd=5, cost_false_alarm_usd=1).tolist()
+    >>> value_per_case([1, 0, 0], [1, 0, 1], cost_miss_usd=5, cost_false_alarm_usd=1).tolist()
     [0.0, 1.0, 0.0]
     """
     is_event = check_binary(events, "events") == 1
     is_flagged = check_binary(flagged, "flagged") == 1
     if len(is_event) != len(is_flagged):
         raise ValueError(f"events has {len(is_event)} values and flagged {len(is_flagged)}.")
-    _check_amounts(cost_miss_usd=cost_miss_usd, cost_false_alarm_usd=cost_false_alarm_usd)
+    check_amounts(cost_miss_usd=cost_miss_usd, cost_false_alarm_usd=cost_false_alarm_usd)
     cost_if_silent = is_event * float(cost_miss_usd)
     cost_if_flagged = ~is_event * float(cost_false_alarm_usd)
     # Counts again, so that both functions choose the same policy.
@@ -132,9 +144,3 @@ def value_per_message(
         is_flagged, cost_if_flagged, cost_if_silent
     )
     return saving
-
-
-def _check_amounts(**amounts: float) -> None:
-    for name, amount in amounts.items():
-        if not (_is_finite(amount) and amount >= 0):
-            raise ValueError(f"{name} must be a number of at least 0, but is {amount!r}.")

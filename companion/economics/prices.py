@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from numbers import Real
-from typing import Any
 
-from companion._common.checking import close_to
+from companion._common.checking import check_amounts, close_to
 from companion.economics.factsheet import facts
 
 __all__ = ["TokenPrice", "break_even_requests", "load_prices", "token_cost_usd"]
@@ -47,14 +45,12 @@ def load_prices() -> dict[str, TokenPrice]:
 @cache
 def _prices() -> dict[str, TokenPrice]:
     prices = []
-    for key in facts:
-        fact, other = facts[key], key.replace("_input_price_usd", "_output_price_usd")
-        if key == other or fact.source != _SOURCE or len(fact.date) < 10 or other not in facts:
+    for key, fact in facts.items():
+        other = facts.get(key.replace("_input_price_usd", "_output_price_usd"))
+        if not fact.model or other in (None, fact) or fact.source != _SOURCE:
             continue
-        # "Price of input tokens of gpt-6-luna, standard tier."
-        name = fact.statement.partition(" tokens of ")[2].partition(",")[0]
-        input_usd, output_usd = (float(str(f.value)) for f in (fact, facts[other]))
-        prices.append(TokenPrice(name, input_usd, output_usd, fact.date))
+        if len(fact.date) == len("2026-11-20"):
+            prices.append(TokenPrice(fact.model, fact.number, other.number, fact.date))
     return {price.model: price for price in sorted(prices, key=lambda price: price.input_usd)}
 
 
@@ -80,7 +76,7 @@ def token_cost_usd(
     >>> token_cost_usd("gpt-6-luna", requests=1_000_000, tokens_in=200, tokens_out=2)
     21.0
     """
-    _check(requests=requests, tokens_in=tokens_in, tokens_out=tokens_out)
+    check_amounts(requests=requests, tokens_in=tokens_in, tokens_out=tokens_out)
     if not isinstance(model, TokenPrice):
         prices = _prices()
         if model not in prices:
@@ -111,13 +107,6 @@ def break_even_requests(
     >>> break_even_requests(0.002, fixed_usd=3000, own_request_usd=0.0005)
     2000000.0
     """
-    _check(request_usd=request_usd, fixed_usd=fixed_usd, own_request_usd=own_request_usd)
+    check_amounts(request_usd=request_usd, fixed_usd=fixed_usd, own_request_usd=own_request_usd)
     saved_usd = request_usd - own_request_usd
     return fixed_usd / saved_usd if saved_usd > 0 else math.inf
-
-
-def _check(**amounts: Any) -> None:
-    for name, amount in amounts.items():
-        known = isinstance(amount, Real) and not isinstance(amount, bool)
-        if not (known and math.isfinite(amount) and amount >= 0):
-            raise ValueError(f"{name} must be a number of at least 0, but is {amount!r}.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from companion._common.checking import check_binary
+from companion._common.checking import check_binary, check_level, check_whole
 from companion._common.extras import import_extra
 
 __all__ = ["Interval", "accuracy_interval", "bootstrap_interval", "difference_interval"]
@@ -78,7 +78,7 @@ def accuracy_interval(labels: ArrayLike, predictions: ArrayLike, level: float = 
         Clopper & Pearson, 1934.
     """
     right = _right(labels, predictions, "predictions")
-    _check_level(level)
+    check_level(level)
     stats = import_extra("scipy.stats", "train")
     exact = stats.binomtest(int(right.sum()), len(right)).proportion_ci(level, method="exact")
     return Interval(float(exact.low), float(right.mean()), float(exact.high), level)
@@ -102,7 +102,7 @@ def bootstrap_interval(
         *arrays: arrays of shape (n, ...). Row i of each belongs together.
         level: float. Confidence level, between 0 and 1. Defaults to `0.95`.
         num_resamples: int. Number of resamples. Defaults to `2000`.
-        seed: int. Defaults to `0`.
+        seed: int of at least 0. Defaults to `0`.
 
     Returns:
         An `Interval`.
@@ -127,9 +127,9 @@ def bootstrap_interval(
             "bootstrap_interval needs arrays with the same number of rows, at least one, but got "
             f"shapes {[sample.shape for sample in samples]}."
         )
-    _check_level(level)
-    if num_resamples < 1:
-        raise ValueError(f"num_resamples must be at least 1, but is {num_resamples}.")
+    check_level(level)
+    num_resamples = check_whole(num_resamples, "num_resamples", least=1)
+    seed = check_whole(seed, "seed", least=0)
     num_rows = lengths.pop()
     rng = np.random.default_rng(seed)
     results = np.empty(num_resamples)
@@ -144,13 +144,14 @@ def difference_interval(
     labels: ArrayLike,
     predictions_a: ArrayLike,
     predictions_b: ArrayLike,
+    *,
     level: float = 0.95,
     num_resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """Compute how much more accurate b is than a, with its bootstrap interval.
 
-    Both are judged on the same messages, so their common luck cancels: the interval is narrower
+    Both are judged on the same cases, so their common luck cancels: the interval is narrower
     than two separate ones would suggest. If it contains 0, this test set cannot tell which one is
     better.
 
@@ -160,7 +161,7 @@ def difference_interval(
         predictions_b: array of 0 and 1, shape (n,). Decisions of the second model.
         level: float. Confidence level, between 0 and 1. Defaults to `0.95`.
         num_resamples: int. Number of resamples. Defaults to `2000`.
-        seed: int. Defaults to `0`.
+        seed: int of at least 0. Defaults to `0`.
 
     Returns:
         An `Interval` around accuracy of b minus accuracy of a.
@@ -181,24 +182,8 @@ def difference_interval(
 
 
 def _right(labels: ArrayLike, predictions: ArrayLike, name: str) -> NDArray[np.bool_]:
-    expected, given = _binary(labels, "labels"), _binary(predictions, name)
+    expected, given = check_binary(labels, "labels"), check_binary(predictions, name)
     if len(expected) != len(given):
         raise ValueError(f"labels has {len(expected)} values and {name} {len(given)}.")
     right: NDArray[np.bool_] = expected == given
     return right
-
-
-def _binary(values: ArrayLike, name: str) -> NDArray[np.int8]:
-    try:
-        return check_binary(values, name)
-    except TypeError:  # texts, for example
-        kind = np.asarray(values).dtype
-        raise ValueError(
-            f"{name} must hold only 0 and 1, as numbers, but has the dtype {kind}: convert it "
-            "first, for example with astype(int)."
-        ) from None
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, for example 0.95, but is {level}.")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from companion._common.checking import check_probabilities
-from companion.evaluation.intervals import _binary
+from companion._common.checking import check_binary, check_probabilities, check_whole
 
 __all__ = ["Calibration", "calibration"]
 
@@ -56,10 +55,9 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, num_bins: int = 10)
     Reference:
         Guo et al., 2017; here for the probability of label 1.
     """
-    events = _binary(labels, "labels")
+    events = check_binary(labels, "labels")
     probability = check_probabilities(probabilities, len(events))
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1, but is {num_bins}.")
+    num_bins = check_whole(num_bins, "num_bins", least=1)
     bins = np.minimum((probability * num_bins).astype(int), num_bins - 1)  # 1.0 is in the last bin
     counts = np.bincount(bins)
     filled = counts > 0

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion._common.checking import check_texts
+from companion._common.checking import check_texts, check_whole
 
-__all__ = ["build_tfidf", "build_vectorizer", "unknown_share"]
+__all__ = [
+    "build_tfidf",
+    "build_vectorizer",
+    "count_tokens",
+    "restore_vectorizer",
+    "unknown_share",
+]
 
 
 if TYPE_CHECKING:
@@ -40,7 +46,7 @@ def build_vectorizer(
             to 1000.
         sequence_length: Integer. Tokens kept of each text, from its beginning. Defaults to 100.
         split: `"word"` splits at spaces; `"character"` is for languages written without them, such
-            as Chinese. Defaults to `"word"`.
+            as Chinese, and takes a space for a token too. Defaults to `"word"`.
 
     Returns:
         `keras.layers.TextVectorization` whose output has the shape `(len(texts), sequence_length)`
@@ -83,7 +89,7 @@ def build_tfidf(
         `(len(texts), words)`, with rows of length 1.
 
     Raises:
-        ValueError: If `max_features` is below 1.
+        ValueError: If `max_features` is no whole number of at least 1.
 
     Example:
 
@@ -98,8 +104,8 @@ def build_tfidf(
     from sklearn.feature_selection import SelectKBest
     from sklearn.pipeline import make_pipeline
 
-    if max_features is not None and max_features < 1:
-        raise ValueError(f"max_features is {max_features}; it must be at least 1, or None for all.")
+    if max_features is not None:
+        max_features = check_whole(max_features, "max_features", least=1)
     most_frequent = SelectKBest(_total, k=max_features or "all")  # its sort is stable
     return make_pipeline(
         CountVectorizer(**options), most_frequent, TfidfTransformer(sublinear_tf=sublinear_tf)
@@ -149,13 +155,9 @@ def _vectorizer(
 ) -> keras.layers.TextVectorization:
     if split not in _SPLITS:
         raise ValueError(f"split is {split!r}; it must be 'word' or 'character'.")
-    if vocabulary_size < 3:
-        raise ValueError(
-            f"vocabulary_size is {vocabulary_size}; it must be at least 3, because padding and "
-            "unknown take two ids."
-        )
-    if sequence_length < 1:
-        raise ValueError(f"sequence_length is {sequence_length}; it must be at least 1.")
+    # Padding and unknown take two ids.
+    vocabulary_size = check_whole(vocabulary_size, "vocabulary_size", least=3)
+    sequence_length = check_whole(sequence_length, "sequence_length", least=1)
     from companion._common.backend import keras
 
     return keras.layers.TextVectorization(

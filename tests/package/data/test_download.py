@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import socket
+import ssl
 import threading
+import urllib.error
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +16,7 @@ from typing import Any
 
 import pytest
 
-import companion.data._download
-from companion.data import DownloadError, download_file
+from companion.data import DownloadError, download_file, load_film_reviews
 
 BODY = bytes(range(256)) * 4096  # 1 MiB: several chunks
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -84,6 +86,10 @@ def part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
+def files_beside(target: Path) -> list[Path]:
+    return [path for path in target.parent.iterdir() if path.suffix != ".lock"]
+
+
 def put_part(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True)
     part_of(target).write_bytes(content)
@@ -92,7 +98,7 @@ def put_part(target: Path, content: bytes) -> None:
 def test_a_file_arrives_whole_and_alone(server: Server, target: Path) -> None:
     assert fetch(server, target) == target
     assert target.read_bytes() == BODY
-    assert list(target.parent.iterdir()) == [target]
+    assert files_beside(target) == [target]
 
 
 def test_a_file_that_is_there_is_not_asked_for_again(server: Server, target: Path) -> None:
@@ -160,13 +166,13 @@ def test_a_file_with_a_wrong_hash_is_deleted(server: Server, target: Path) -> No
     server.body = BODY[:-1] + b"!"
     with pytest.raises(DownloadError, match=r"not the expected file.*deleted"):
         fetch(server, target)
-    assert list(target.parent.iterdir()) == []
+    assert files_beside(target) == []
 
 
 def test_an_error_of_the_server_is_named(server: Server, target: Path) -> None:
     with pytest.raises(DownloadError, match=r"404 \(Not Found\)"):
         fetch(server, target, path="/missing")
-    assert list(target.parent.iterdir()) == []
+    assert files_beside(target) == []
 
 
 def test_no_connection_is_a_clear_error_and_keeps_the_part(target: Path) -> None:
@@ -184,10 +190,10 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(companion.download.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DownloadError, match=r"disk that holds .* is full"):
         fetch(server, target)
-    assert list(target.parent.iterdir()) == []
+    assert files_beside(target) == []
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(server: Server, tmp_path: Path) -> None:
@@ -213,3 +219,54 @@ def test_only_web_addresses_are_accepted(url: str, target: Path) -> None:
 def test_a_hash_of_another_kind_is_refused(target: Path) -> None:
     with pytest.raises(ValueError, match="64 hexadecimal digits"):
         download_file("https://example.org/x", target, sha256="d41d8cd98f00b204e9800998ecf8427e")
+
+
+def test_two_downloads_of_one_file_at_once_both_get_it(server: Server, target: Path) -> None:
+    found: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(fetch(server, target))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [target] * 4
+    assert target.read_bytes() == BODY
+    assert len(server.ranges) == 1  # the others waited, and then it was there
+
+
+def test_a_certificate_that_cannot_be_checked_is_named(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        reason = ssl.SSLCertVerificationError("unable to get local issuer certificate")
+        raise urllib.error.URLError(reason)
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(DownloadError, match=r"certificate of example.org .*Install Certificates"):
+        download_file("https://example.org/x", target, sha256=SHA256, progress=False)
+
+
+def test_a_named_cache_folder_needs_no_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("companion.data.reviews.IMDB_URL", "http://127.0.0.1:1/x.tar.gz")
+    with pytest.raises(DownloadError, match=r"Could not reach"):
+        load_film_reviews()
+    assert (tmp_path / "cache").is_dir()
+
+
+def test_without_a_name_the_system_says_where_downloads_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COMPANION_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *a, **k: tmp_path / "systems")
+    monkeypatch.setattr("companion.data.reviews.IMDB_URL", "http://127.0.0.1:1/x.tar.gz")
+    with pytest.raises(DownloadError, match=r"Could not reach"):
+        load_film_reviews()
+    assert (tmp_path / "systems").is_dir()

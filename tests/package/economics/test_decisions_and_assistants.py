@@ -17,7 +17,7 @@ from companion.economics import (
     load_businesses,
     simulate_value,
     threshold_value,
-    value_per_message,
+    value_per_case,
     value_sensitivity,
 )
 from companion.economics.factsheet import facts
@@ -135,7 +135,7 @@ def test_the_mean_of_the_messages_is_the_value_of_the_threshold(
     costs = {"cost_miss_usd": miss, "cost_false_alarm_usd": alarm}
     result = threshold_value(events, probabilities, **costs, volume=1000)
     flagged = probabilities >= result.thresholds[threshold]
-    saved = value_per_message(events, flagged, **costs)
+    saved = value_per_case(events, flagged, **costs)
     np.testing.assert_allclose(saved.mean() * 1000, result.value_usd[threshold], atol=1e-6)
 
 
@@ -165,7 +165,7 @@ def test_impossible_arguments_are_named(change: dict[str, Any], message: str) ->
 
 def test_decisions_must_be_as_many_as_events() -> None:
     with pytest.raises(ValueError, match="events has 2 values and flagged 1"):
-        value_per_message([0, 1], [1], **COSTS)
+        value_per_case([0, 1], [1], **COSTS)
 
 
 ENDS = st.tuples(*[st.floats(0, 1)] * 3).map(sorted)
@@ -293,7 +293,7 @@ def test_a_plain_number_is_no_range_and_years_and_draws_must_be_there() -> None:
         with pytest.raises(ValueError, match="must be a"):
             replace(model, **change)
     for number in (0, 1.5, "many"):
-        with pytest.raises(ValueError, match=f"a whole number from 1, but is {number!r}"):
+        with pytest.raises(ValueError, match=f"a whole number of at least 1, but is {number!r}"):
             simulate_value(model, num_samples=number)
 
 
@@ -303,7 +303,7 @@ def test_a_draw_that_returns_nothing_is_no_loss() -> None:
 
 
 def test_where_both_policies_cost_the_same_silence_is_the_one_to_beat() -> None:
-    saved = value_per_message([1, 0], [0, 0], cost_miss_usd=5, cost_false_alarm_usd=5)
+    saved = value_per_case([1, 0], [0, 0], cost_miss_usd=5, cost_false_alarm_usd=5)
     assert saved.tolist() == [0, 0]
 
 

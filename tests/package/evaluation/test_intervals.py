@@ -170,7 +170,7 @@ def test_a_format_applies_to_all_three_numbers(
         (lambda: bootstrap_interval(np.mean, [1, 2], [1]), r"\[\(2,\), \(1,\)\]"),
         (lambda: bootstrap_interval(np.mean, [1], num_resamples=0), "num_resamples must be"),
         (lambda: bootstrap_interval(np.mean, [1], level=0), "level must lie"),
-        (lambda: calibration([1], [0.5], num_bins=0), "num_bins must be at least 1"),
+        (lambda: calibration([1], [0.5], num_bins=0), "num_bins must be a whole number"),
         (lambda: calibration([1], [1.5]), "between 0 and 1, but one is 1.5"),
     ],
 )

