@@ -51,8 +51,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _settle(path.parent)
 
@@ -100,7 +100,7 @@ def hold_lock(path: Path) -> Iterator[None]:
     system knows no locks, everybody gets in.
 
     Args:
-        path: Path of the lock file, made if needed in a folder that exists. It holds the number of
+        path: Path of the lock file, made if needed. It holds the number of
             the process that took the lock last, and stays.
 
     Raises:

@@ -101,7 +101,10 @@ def _check_sizes(content: bytes) -> None:
 
 
 def _check_array(stream: Any, part: zipfile.ZipInfo) -> None:
-    version = np.lib.format.read_magic(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError:
+        raise ValueError("it holds something else than pack writes") from None
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     elif version == (2, 0):
