@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from PIL import Image
 
 from tests.project import book_rules
 from tests.project.sample import code, display, markdown, write_notebook
-from tools.notebooks import ROOT
+from tools.notebooks import ROOT, Node
 from tools.prose import differences, normalise, restyle, rewrite, scan
 
 
@@ -206,34 +208,26 @@ def half_dark(side: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def run_nbval(root: Path, prose: str, side: str, *options: str) -> str:
-    """Run nbval with the book's conftest over a notebook of three cells in a fresh process.
-
-    Its picture is dark on the left; `side` is where the stored one is dark.
-    """
+def share_and_picture(prose: str, side: str) -> list[Node]:
+    """Cells whose picture is dark on the left; `side` is where the stored one is dark."""
     shown = {"image/png": half_dark("left"), "text/plain": "Half of it is dark."}
     picture = code("half", f"from IPython.display import display\ndisplay({shown}, raw=True)")
     picture.outputs = [display(png=half_dark(side), text=shown["text/plain"])]
-    cells = [
+    return [
         markdown("words", prose),
         code("share", "share = 0.785\nprint(share)", "0.785\n"),
         code("facts", "facts = {'imdb': 4}"),
         picture,
     ]
+
+
+def run_nbval(root: Path, cells: list[Node], *options: str) -> str:
+    """Run nbval with the book's conftest over a notebook in a fresh process."""
     write_notebook(root / "book/04_practice/page.ipynb", cells, run_seconds=7)
     shutil.copy(ROOT / "book/conftest.py", root / "book/conftest.py")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "--nbval",
-        *options,
-        "book",
-    ]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "book"]
     done = subprocess.run(
-        command,
+        [*command, "--nbval-current-env"],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -246,7 +240,7 @@ def run_nbval(root: Path, prose: str, side: str, *options: str) -> str:
 @pytest.mark.slow
 def test_a_run_proves_the_numbers_in_prose_and_the_pictures(tmp_path: Path) -> None:
     text = "78 %<!--= share:.0% -->, 4<!--= facts['imdb'] -->, 7<!--= run_seconds:.0f -->."
-    shown = run_nbval(tmp_path, text, "left", "--nbval-current-env")
+    shown = run_nbval(tmp_path, share_and_picture(text, "left"), "--nbval")
     assert "5 passed" in shown, shown
     assert "2 of 2 outputs compared" in shown
 
@@ -254,10 +248,64 @@ def test_a_run_proves_the_numbers_in_prose_and_the_pictures(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_run_finds_wrong_numbers_expressions_and_pictures_under_xdist(tmp_path: Path) -> None:
     text = "79 %<!--= share:.0% -->, 4<!--= facts['imbd'] -->."
-    workers = ["-n", "1", "--dist", "loadfile"]
-    shown = run_nbval(tmp_path, text, "right", "--nbval-current-env", *workers)
+    workers = ["--nbval", "-n", "1", "--dist", "loadfile", "--no-loadscope-reorder"]
+    shown = run_nbval(tmp_path, share_and_picture(text, "right"), *workers)
     assert "2 failed, 3 passed" in shown, shown
     assert "cell half: stores another picture than a run shows" in shown
     assert "cell words: <!--= share:.0% -->: prose '79 %', computed '78%'" in shown
     assert "cell words: '4' <!--= facts['imbd'] -->: KeyError: 'imbd'" in shown
     assert "2 of 2 outputs compared" in shown
+
+
+# What the cells print is 0.78 and "cat"; stored are one unit more, and faults.
+TRAINED = {"tags": ["trained"]}
+PLANTED = [
+    markdown(
+        "words",
+        "One unit: 0.79<!--= share:.2f -->. A wrong digit: 0.88<!--= share:.2f -->. "
+        "Computed elsewhere: 0.79<!--= other:.2f -->.",
+    ),
+    markdown("quiz", ":::{quiz} a\nIs it?\n\n- [ ]<!--= other < 1 --> Yes.\n\n  It is.\n:::"),
+    code("unit", "share = 0.78\nprint('cat', share)", "cat 0.79\n", **TRAINED),
+    code("units", "print('cat', share)", "cat 0.80\n", **TRAINED),
+    code("label", "print('cat', share)", "dog 0.78\n", **TRAINED),
+    code("exact", "other = 0.78\nprint('cat', other)", "cat 0.79\n"),
+    code("words-of-a-picture", "from IPython.display import display"),
+]
+
+
+def planted() -> list[Node]:
+    cells = copy.deepcopy(PLANTED)
+    cells[-1].source += f"\ndisplay({{'image/png': '{half_dark('left')}', "
+    cells[-1].source += "'text/plain': 'A line to 0.78.'}, raw=True)"
+    cells[-1].outputs = [display(png=half_dark("left"), text="A line to 0.79.")]
+    return cells
+
+
+@pytest.mark.slow
+def test_a_run_forgives_a_trained_unit_and_finds_every_planted_fault(tmp_path: Path) -> None:
+    shown = run_nbval(tmp_path, planted(), "--nbval", "-rpf", "--color=no")
+    verdicts = re.findall(r"^(PASSED|FAILED) .*?::(.*?)(?: - .*)?$", shown, re.M)
+    assert sorted(verdicts) == [
+        ("FAILED", "Cell 1"),
+        ("FAILED", "Cell 2"),
+        ("FAILED", "Cell 3"),
+        ("FAILED", "Cell 4"),
+        ("FAILED", "prose numbers"),
+        ("PASSED", "Cell 0"),
+        ("PASSED", "pictures"),
+    ], shown
+    assert "stored '0.80', then '0.78'; safe digits: 0.8" in shown
+    assert "stored 'dog 0.78', then 'cat 0.78'" in shown
+    said = re.findall(r"prose '(.*?)', computed '(.*?)'", shown)
+    assert said == [("0.88", "0.78"), ("0.79", "0.78"), ("[ ]", "True")]
+
+
+@pytest.mark.slow
+def test_a_lax_run_excuses_digits_but_no_error_and_no_answer_of_a_quiz(tmp_path: Path) -> None:
+    cells = planted()
+    cells[0].source += " Gone: 5<!--= nothing -->."
+    shown = run_nbval(tmp_path, cells, "--nbval-lax")
+    assert "1 failed, 6 passed" in shown, shown
+    assert re.findall(r"prose '(.*?)', computed '(.*?)'", shown) == [("[ ]", "True")]
+    assert "NameError: name 'nothing' is not defined" in shown
