@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,10 +139,69 @@ def test_a_vocabulary_that_cannot_hold_the_bytes_is_refused(size):
 def test_what_is_no_text_and_no_id_is_refused():
     with pytest.raises(ValueError, match=r"\[text\]"):
         FITTED.fit("one text")
-    with pytest.raises(ValueError, match="list of strings"):
-        FITTED.fit(["a", None])
+    with pytest.raises(ValueError, match=r"list of strings, but texts\[1\] is of type NoneType"):
+        BytePairTokenizer().fit(["a", None])
     with pytest.raises(ValueError, match="not list"):
         FITTED.encode(["a"])
     for wrong in (-1, FITTED.vocabulary_size, 10**9):
         with pytest.raises(ValueError, match="ids are 0 to"):
             FITTED.decode([65, wrong])
+
+
+def test_texts_can_come_one_by_one():
+    assert BytePairTokenizer(vocabulary_size=300).fit(iter(TEXTS)).merges == FITTED.merges
+    assert FITTED.merges
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, copy.copy, lambda tokenizer: pickle.loads(pickle.dumps(tokenizer))],
+    ids=["deepcopy", "copy", "pickle"],
+)
+def test_a_copy_is_a_tokenizer_of_its_own(copied):
+    first = BytePairTokenizer(vocabulary_size=262).fit(["low lower lowest"])
+    before = first.encode("lower banana")
+    other = copied(first)
+    assert other.encode("lower banana") == before
+    first.fit(["banana banana bananas"])
+    assert first.encode("lower banana") != before
+    assert other.encode("lower banana") == before
+    other.fit(["banana " * 9])
+    assert other.vocabulary_size <= 262  # it wants as many ids as the original
+
+
+@pytest.mark.parametrize("size", [np.int64(300), np.int32(300)])
+def test_whole_numbers_of_numpy_are_sizes(size):
+    assert BytePairTokenizer(size).fit(TEXTS).merges == FITTED.merges
+
+
+@pytest.mark.parametrize("size", [True, 300.0, "300", None])
+def test_what_is_no_whole_number_is_no_size(size):
+    with pytest.raises(ValueError, match="vocabulary_size must be a whole number of at least 257"):
+        BytePairTokenizer(size)
+
+
+def test_as_many_ids_are_learnt_as_were_wanted():
+    assert FITTED.vocabulary_size == 300
+    assert len(FITTED.merges) == 300 - 256 - 1
+    assert BytePairTokenizer(257).fit(TEXTS).merges == []
+    assert FITTED.end_id == 299
+
+
+def test_each_merge_is_the_two_pieces_that_it_joins():
+    for new, (left, right) in enumerate(FITTED.merges, start=256):
+        assert FITTED.vocabulary[new] == FITTED.vocabulary[left] + FITTED.vocabulary[right]
+    assert [FITTED.vocabulary[i] for i in range(256)] == [bytes([i]) for i in range(256)]
+    assert len(set(FITTED.vocabulary)) == len(FITTED.vocabulary)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        BytePairTokenizer.load(tmp_path / "none.json")
+
+
+def test_ids_of_any_kind_of_whole_number_are_read():
+    ids = np.array(FITTED.encode("the tea"))
+    assert FITTED.decode(ids) == FITTED.decode(iter(ids.tolist())) == "the tea"
+    assert FITTED.decode([]) == ""
+    assert FITTED.encode("") == []
