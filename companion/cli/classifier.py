@@ -193,7 +193,7 @@ def _compare(
         split = classifier.settings["split"]
         answers["TF-IDF + logistic regression"] = _tfidf(*train, texts, split)
     if run:
-        common = max(run["labels"], key=lambda name: run["labels"][name])
+        common = max(reversed(run["labels"]), key=lambda name: run["labels"][name])
         answers[f"always {shorten(common, 20)!r}"] = [common] * len(truth)
     learnt = shorten(run["data"], 200) if run else "unknown texts"
     say(f"Share of right labels for {len(truth):,} texts of {source or learnt}:")
@@ -344,16 +344,23 @@ def serve(args: argparse.Namespace) -> None:
     Args:
         args: Parsed arguments: `dir`, `host`, `port` and `threshold`.
     """
+    from companion.serving.http import is_loopback
     from companion.serving.service import Service
 
     model: Any = _with_threshold(_load_any(args.dir), args.threshold)
     model.predict_proba(["The first prediction is slow, so it is made before any request."])
-    remote = args.host is not None
+    remote = args.host is not None and not is_loopback(args.host)
     service = Service(model, host=args.host or "127.0.0.1", port=args.port, allow_remote=remote)
     if remote:
         note(f"note: whoever reaches {args.host} can use it: no passwords, no encryption.")
     service.run(lambda url: print(f"Serving {args.dir} at {url}. Ctrl+C ends it.", flush=True))
-    say("Ended: no request is left unanswered.")
+    lost = service.unanswered
+    rest = (
+        f"{lost} had not arrived whole and got no answer"
+        if lost
+        else "no request is left unanswered"
+    )
+    say(f"Ended: {rest}.")
 
 
 def _load_any(folder: Path) -> Any:

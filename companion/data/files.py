@@ -174,7 +174,7 @@ def _read_table(path: Path, label_names: Sequence[str]) -> tuple[list[str], list
     header = [cell.strip() for cell in header]
     if not (header.count("text") == header.count("label") == 1):
         has = f"has the columns {', '.join(map(repr, header))}" if any(header) else "is empty"
-        raise UsageError(f"{path} {has}; it needs one column text and one column label.")
+        raise UsageError(f"{path} {has}; it needs text and label, each once.")
     texts, labels, long = [], [], []
     for line, cells in rows:
         text, label = _text_and_label(path, line, cells, header)
@@ -191,7 +191,7 @@ def _read_table(path: Path, label_names: Sequence[str]) -> tuple[list[str], list
 def _text_and_label(path: Path, line: int, cells: list[str], header: list[str]) -> tuple[str, str]:
     if len(cells) != len(header):
         many = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
-        advice = "a cell is missing."
+        advice = "the text or the label is missing."
         if len(cells) > len(header):
             is_csv = path.suffix.lower() == ".csv"
             advice = "put the text in quotation marks." if is_csv else "a text may hold no tab."
@@ -199,7 +199,7 @@ def _text_and_label(path: Path, line: int, cells: list[str], header: list[str]) 
     row = dict(zip(header, cells, strict=True))
     text, label = row["text"].strip(), row["label"].strip()
     if not text or not label:
-        raise UsageError(f"{path}, line {line}: the {'label' if text else 'text'} is missing.")
+        raise UsageError(f"{path}, line {line}: the text or the label is missing.")
     return text, label
 
 
