@@ -1,16 +1,16 @@
-"""What is exported predicts the same without TensorFlow, and a stranger's file runs nothing."""
+"""What is exported predicts the same without TensorFlow."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-import zipfile
 from http.client import HTTPConnection
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,26 +20,33 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.tensorflow
 
 TEXTS = [f"{word} {thing}" for word in ("good", "great", "bad", "stale") for thing in ("tea", "茶")]
-LABELS = [1, 1, 1, 1, 0, 0, 0, 0]
+TWO = [1, 1, 1, 1, 0, 0, 0, 0]
+THREE = ["kind", "kind", "fine", "fine", "rude", "rude", "rude", "rude"]
 
 
-def trained(**settings):
+def trained(labels=TWO, **settings):
     from companion.tasks import TextClassifier
 
-    classifier = TextClassifier(vocabulary_size=12, sequence_length=6, **settings)
-    classifier.fit(TEXTS, LABELS, epochs=2, patience=None, progress=False)
+    classifier = TextClassifier(**{"vocabulary_size": 12, "sequence_length": 6, **settings})
+    classifier.fit(TEXTS, labels, epochs=2, patience=None, progress=False)
     return classifier
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def classifier():
+    return trained(architecture="bag")
+
+
+@pytest.fixture(scope="module")
+def folder(classifier, tmp_path_factory):
     from companion.serving import export_onnx
 
     folder = tmp_path_factory.mktemp("onnx")
-    export_onnx(trained(architecture="bag"), folder)
+    export_onnx(classifier, folder)
     return folder
 
 
+@pytest.mark.parametrize("labels", [TWO, THREE], ids=["two", "three"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -49,16 +56,30 @@ def folder(tmp_path_factory):
         {"architecture": "lstm", "hidden_dim": 3, "mask_zero": False},
     ],
 )
-def test_every_kind_of_classifier_predicts_the_same_after_export(tmp_path, settings):
+def test_every_kind_of_classifier_predicts_the_same_after_export(tmp_path, settings, labels):
     from companion.serving import export_onnx
     from companion.tasks import TextClassifier
 
-    classifier = trained(**settings)
+    classifier = trained(labels, **settings)
     classifier.save(tmp_path / "trained")  # a loaded one was never called before its export
     exported = export_onnx(TextClassifier.load(tmp_path / "trained"), tmp_path / "onnx")
     texts = [*TEXTS, "?!", "good bad good bad good bad good", "🍵 unknown"]
-    difference = exported.predict_proba(texts) - classifier.predict_proba(texts)
-    assert np.abs(difference).max() < 1e-6
+    probabilities = exported.predict_proba(texts)
+    assert probabilities.shape == (len(texts), len(set(labels)))
+    assert np.abs(probabilities - classifier.predict_proba(texts)).max() < 1e-6
+    np.testing.assert_array_equal(exported.classes_, classifier.classes_)
+    np.testing.assert_array_equal(exported.predict(texts), classifier.predict(texts))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_the_threshold_that_was_chosen_travels_with_the_export(tmp_path, threshold):
+    from companion.serving import OnnxClassifier, export_onnx
+
+    classifier = trained(architecture="bag", threshold=threshold)
+    export_onnx(classifier, tmp_path)
+    exported = OnnxClassifier(tmp_path)
+    assert exported.threshold == threshold
+    assert set(exported.predict(TEXTS).tolist()) == {1 if threshold == 0 else 0}
 
 
 @pytest.mark.parametrize("split", ["word", "character"])
@@ -73,7 +94,8 @@ def test_plain_python_cuts_texts_as_keras_does(tmp_path, split):
     @settings(max_examples=150)
     @given(st.lists(texts, min_size=1, max_size=4))
     def same(texts):
-        assert exported.token_ids(texts).tolist() == np.asarray(classifier._ids(texts)).tolist()
+        cut = np.asarray(classifier.vectorizer(texts))
+        assert exported.token_ids(texts).tolist() == cut.tolist()
 
     same()
 
@@ -83,11 +105,12 @@ def test_eight_bit_weights_are_smaller_and_nearly_as_good(tmp_path):
     from companion.tasks import TextClassifier
 
     classifier = TextClassifier("bag", vocabulary_size=500)
-    classifier.fit(TEXTS, LABELS, epochs=30, patience=None, progress=False)
+    classifier.fit(TEXTS, TWO, epochs=30, patience=None, progress=False)
     whole = export_onnx(classifier, tmp_path / "whole")
     small = export_onnx(classifier, tmp_path / "small", quantize=True)
-    sizes = [(tmp_path / name / "model.onnx").stat().st_size for name in ("small", "whole")]
-    assert sizes[0] < 0.4 * sizes[1]
+    (eight,) = (tmp_path / "small").glob("*.onnx")
+    (full,) = (tmp_path / "whole").glob("*.onnx")
+    assert eight.stat().st_size < 0.4 * full.stat().st_size
     assert np.abs(small.predict_proba(TEXTS) - whole.predict_proba(TEXTS)).max() < 0.05
 
 
@@ -99,18 +122,43 @@ import companion
 print(companion.serving.OnnxClassifier({str(folder)!r}).predict_proba(["good tea"]).shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "(1,)\n"
+    assert done.stdout == "(1, 2)\n"
+
+
+def classes(value):
+    def change(content):
+        config = json.loads(content)
+        config["settings"]["classes"] = value
+        return json.dumps(config).encode()
+
+    return change
+
+
+def settings_with(parameter, value):
+    def change(content):
+        config = json.loads(content)
+        config["settings"]["parameters"][parameter] = value
+        return json.dumps(config).encode()
+
+    return change
 
 
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("model.onnx", lambda content: content[:-9], "damaged or was exchanged"),
-        ("model.onnx", lambda content: b"\x80\x04.", "damaged or was exchanged"),
-        ("config.json", lambda content: content[:-9], "holds no usable export"),
-        ("config.json", lambda content: b"[]", "holds no usable export"),
-        ("config.json", lambda content: b"[" * 100_000, "holds no usable export"),
-        ("config.json", lambda content: content.replace(b"onnx-1", b"onnx-9"), "format"),
+        ("model-*.onnx", lambda content: content[:-9], "is damaged"),
+        ("model-*.onnx", lambda content: b"\x80\x04.", "is damaged"),
+        ("vocabulary-*.json", lambda content: content + b" ", "bytes, more than"),
+        ("config.json", lambda content: content[:-9], "damaged or of another format"),
+        ("config.json", lambda content: b"[]", "damaged or of another format"),
+        ("config.json", lambda content: b"[" * 100_000, "damaged or of another format"),
+        ("config.json", lambda content: b" " * 2_000_000, "bytes, more than"),
+        ("config.json", settings_with("sequence_length", 2_000_000_000), "sequence_length is 2000"),
+        ("config.json", settings_with("sequence_length", "6"), "sequence_length is '6'"),
+        ("config.json", settings_with("threshold", 2), "threshold is 2"),
+        ("config.json", classes([1, 0]), "are not sorted"),
+        ("config.json", classes([1]), "at least two kinds"),
+        ("config.json", classes([0, {}]), "all strings or all whole numbers"),
     ],
 )
 def test_a_changed_export_is_refused_with_the_reason(folder, tmp_path, name, change, reason):
@@ -118,9 +166,57 @@ def test_a_changed_export_is_refused_with_the_reason(folder, tmp_path, name, cha
 
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / name).write_bytes(change((tmp_path / name).read_bytes()))
-    with pytest.raises(ValueError, match=reason):
+    (changed,) = tmp_path.glob(name)
+    changed.write_bytes(change(changed.read_bytes()))
+    with pytest.raises(ValueError, match=rf"no usable exported classifier: .*{reason}"):
         OnnxClassifier(tmp_path)
+
+
+def test_a_folder_that_holds_something_else_is_not_written_over(classifier, tmp_path):
+    from companion.serving import export_onnx
+
+    classifier.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="holds a text classifier, which would be replaced"):
+        export_onnx(classifier, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_export_says_nothing_of_its_converters_and_silences_nobody_else(
+    classifier, tmp_path, capfd, caplog
+):
+    from companion.serving import export_onnx
+
+    other = threading.Event()
+
+    def warn():
+        logging.getLogger("tensorflow").warning("of another thread")
+        other.set()
+
+    class Model:
+        """Warns from another thread while the classifier's model is exported."""
+
+        def __call__(self, ids):
+            return classifier.model(ids)
+
+        def export(self, *given, **named):
+            threading.Thread(target=warn).start()
+            assert other.wait(30)
+            logging.getLogger("tensorflow").warning("of the converter")
+            classifier.model.export(*given, **named)
+
+    class Trained:
+        model, vectorizer = Model(), classifier.vectorizer
+        settings, classes_ = classifier.settings, classifier.classes_
+
+    logger = logging.getLogger("tensorflow")
+    logger.addHandler(caplog.handler)
+    try:
+        export_onnx(Trained(), tmp_path, quantize=True)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert {record.message for record in caplog.records} == {"of another thread"}
+    assert "pre-processing" not in capfd.readouterr().err
 
 
 def test_an_untrained_classifier_is_not_exported(tmp_path):
@@ -129,59 +225,6 @@ def test_an_untrained_classifier_is_not_exported(tmp_path):
 
     with pytest.raises(ValueError, match="not trained"):
         export_onnx(TextClassifier(), tmp_path)
-
-
-def test_a_whole_keras_file_is_loaded_with_its_weights(tmp_path):
-    from companion.serving import load_model
-
-    model = trained(architecture="bag").model
-    model.save(tmp_path / "model.keras")
-    loaded = load_model(tmp_path / "model.keras")
-    for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_lambda_layer_is_refused_and_does_nothing(tmp_path):
-    import keras
-
-    from companion.serving import load_model
-
-    trace = tmp_path / "trace.txt"
-    keras.config.enable_unsafe_deserialization()  # even then
-    try:
-        place = str(trace)
-        layer = keras.layers.Lambda(lambda x: (Path(place).touch(), x)[1])
-        keras.Sequential([keras.Input((2,)), layer]).save(tmp_path / "model.keras")
-        trace.unlink()
-        with pytest.raises(ValueError, match="Lambda layer, which holds Python code"):
-            load_model(tmp_path / "model.keras")
-    finally:
-        from keras.src.backend.common import global_state
-
-        global_state.set_global_attribute("safe_mode_saving", None)
-    assert not trace.exists()
-
-
-@pytest.mark.parametrize(
-    ("config", "reason"),
-    [
-        (lambda config: config.replace(b'"keras.layers"', b'"os.path"'), r"module 'os\.path'"),
-        (lambda config: b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
-        (lambda config: b"{", "Expecting property name"),
-    ],
-)
-def test_a_configuration_that_misleads_is_refused(tmp_path, config, reason):
-    from companion.serving import load_model
-
-    trained(architecture="bag").model.save(tmp_path / "good.keras")
-    with zipfile.ZipFile(tmp_path / "good.keras") as good:
-        parts = {name: good.read(name) for name in good.namelist()}
-    parts["config.json"] = config(parts["config.json"])
-    with zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
-        for name, content in parts.items():
-            bad.writestr(name, content)
-    with pytest.raises(ValueError, match=reason):
-        load_model(tmp_path / "bad.keras")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM to catch")
@@ -222,24 +265,3 @@ sys.exit(cli.main(["serve", sys.argv[1], "--port", "0"]))
         process.kill()
     assert (process.returncode, errors) == (0, "")
     assert "Ended: no request is left unanswered." in out
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "no .keras file"),
-        (b"not a model", "no .keras file"),
-        (b"PK\x03\x04 cut", "cut off"),
-        (b"\x80\x04\x95 pickle", "a pickle, which runs code"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-        (None, "No such file"),
-    ],
-)
-def test_what_is_no_model_is_refused_with_the_reason(tmp_path, content, reason):
-    from companion.serving import load_model
-
-    path = tmp_path / "model.keras"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ValueError, match=reason):
-        load_model(path)

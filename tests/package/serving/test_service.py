@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from companion.serving import Service
-
-LABELS = ("other", "great")
-
-
-class Counting:
-    """Stands for a classifier: its score tells the text, and it notes each batch."""
-
-    def __init__(self):
-        self.batches = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
-
-    def predict_proba(self, texts):
-        self.entered.set()
-        self.gate.wait(30)
-        self.batches.append(len(texts))
-        return np.array([score(text) for text in texts], np.float32)
-
-
-def score(text):
-    return np.float32((len(text) * 37 + ord(text[0])) % 101 / 101)
+from tests.package.serving.clients import BODY, LABELS, Counting, ask, counted, score, send
 
 
 @pytest.fixture(scope="module")
@@ -47,33 +19,17 @@ def service():
         yield service
 
 
-def ask(service, method="POST", path="/predict", body=None, headers=None):
-    """Returns status, content (parsed if it is JSON) and headers."""
-    connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=30)
-    try:
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        content = answer.read()
-        if "json" in answer.headers.get("Content-Type", "") and content:
-            content = json.loads(content)
-        return answer.status, content, answer.headers
-    finally:
-        connection.close()
-
-
-def send(service, value):
-    return ask(service, body=json.dumps(value).encode())[:2]
+def expected(text):
+    probabilities = [1 - score(text), score(text)]
+    label = LABELS[int(probabilities[1] >= 0.5)]
+    return {"label": label, "probabilities": dict(zip(LABELS, probabilities, strict=True))}
 
 
 def test_one_text_gets_one_answer_and_a_list_gets_a_list(service):
-    status, answer = send(service, {"text": "Fine."})
-    assert (status, answer["score"]) == (200, float(score("Fine.")))
-    status, answer = send(service, {"texts": ["Fine.", "好", "🍵🍵"]})
-    assert status == 200
-    assert [a["score"] for a in answer["predictions"]] == [
-        float(score(text)) for text in ("Fine.", "好", "🍵🍵")
-    ]
-    assert all(a["label"] == LABELS[a["score"] >= 0.5] for a in answer["predictions"])
+    assert send(service, {"text": "Fine."}) == (200, expected("Fine."))
+    texts = ["Fine.", "好", "🍵🍵"]
+    status, answer = send(service, {"texts": texts})
+    assert (status, answer) == (200, {"predictions": list(map(expected, texts))})
 
 
 @pytest.mark.parametrize(
@@ -110,51 +66,70 @@ def test_a_wrong_body_is_told_what_is_wrong(service, body, status, reason):
     assert "Traceback" not in answer["error"]
 
 
+class Fixed:
+    """Stands for a trained classifier: the same probabilities for every text."""
+
+    def __init__(self, probabilities, classes, threshold=0.5):
+        self.row, self.classes_, self.threshold = probabilities, np.array(classes), threshold
+
+    def predict_proba(self, texts):
+        return np.tile(np.array(self.row, np.float32), (len(texts), 1))
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("threshold", "label"), [(0.2, "good"), (0.25, "good"), (0.3, "bad"), (0.5, "bad")]
+)
+def test_of_two_labels_the_classifiers_threshold_decides(threshold, label):
+    with Service(Fixed([0.75, 0.25], ["bad", "good"], threshold)) as service:
+        probabilities = {"bad": 0.75, "good": 0.25}
+        assert send(service, {"text": "a"}) == (
+            200,
+            {"label": label, "probabilities": probabilities},
+        )
+        assert ask(service, "GET", "/health")[1]["threshold"] == threshold
+
+
+def test_of_more_labels_the_most_probable_is_given_with_the_probability_of_each():
+    with Service(Fixed([0.25, 0.625, 0.125], [2, 5, 7])) as service:
+        status, answer = send(service, {"texts": ["a", "b"]})
+    one = {"label": "5", "probabilities": {"2": 0.25, "5": 0.625, "7": 0.125}}
+    assert (status, answer) == (200, {"predictions": [one, one]})
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
     [
-        ("GET", "/predict", 405),
-        ("DELETE", "/predict", 405),
-        ("POST", "/health", 405),
-        ("HEAD", "/metrics", 405),
-        ("GET", "/", 404),
-        ("POST", "/predict/more", 404),
-        ("GET", "/../../etc/passwd", 404),
+        (["only"], "at least two names"),
+        (["same", "same"], "all of them different"),
+        (["a", "b", "c"], "has 3 names, and the classifier has 2 classes: 0, 1"),
+        ("ab", "must be a list of strings"),
+        (["a", 3], "must be a list of strings"),
+        (["a", ""], "must be a list of strings"),
+        ([], "at least two names"),
     ],
 )
-def test_an_unknown_path_or_method_is_refused_with_what_is_allowed(service, method, path, status):
-    got, answer, headers = ask(service, method, path)
-    assert got == status
-    assert headers["Content-Type"].startswith("application/json")
-    if status == 405:
-        assert headers["Allow"] in ("GET", "POST")
-    elif method != "HEAD":
-        assert "POST /predict" in answer["error"]
+def test_names_that_are_not_one_for_each_class_are_refused_before_it_starts(names, reason):
+    with pytest.raises(ValueError, match=reason):
+        Service(Fixed([0.5, 0.5], [0, 1]), label_names=names)
 
 
-def test_a_body_sent_in_chunks_counts_as_much(service):
-    def chunks():
-        yield b'{"text": "'
-        for _ in range(20):
-            yield b"a" * 100_000
-        yield b'"}'
-
-    assert ask(service, body=chunks())[0] == 413
-    assert ask(service, body=iter([b'{"text": ', b'"Fine."}']))[0] == 200
-
-
-def test_noise_instead_of_http_ends_only_its_own_connection(service):
-    host, port = service.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as stranger:
-        stranger.sendall(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
-        stranger.recv(100)
-    assert send(service, {"text": "Fine."})[0] == 200
-
-
-def test_a_web_page_cannot_reach_it_under_another_name(service):
-    status, answer, _ = ask(service, "GET", "/health", headers={"Host": "evil.example:80"})
-    assert status == 403
-    assert "evil.example" in answer["error"]
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"texts": 0}, "texts is 0; it must be a whole number above 0"),
+        ({"texts": 1.5}, "must be a whole number"),
+        ({"texts": "64"}, "must be a whole number"),
+        ({"characters": True}, "must be a whole number"),
+        ({"seconds": -1}, "seconds is -1; it must be a number above 0"),
+        ({"seconds": float("nan")}, "must be a number"),
+        ({"seconds": float("inf")}, "must be a number"),
+        ({"timeout": 5}, "There is no limit 'timeout'; .*Allowed: 'body_bytes', 'texts'"),
+        ({"text": 5}, "There is no limit 'text'; did you mean 'texts'"),
+    ],
+)
+def test_impossible_and_unknown_limits_are_refused(wrong, reason):
+    with pytest.raises(ValueError, match=reason):
+        Service(Counting(), **wrong)
 
 
 @pytest.mark.slow
@@ -162,27 +137,7 @@ def test_fifty_parallel_requests_are_each_answered_with_their_own_scores(service
     texts = [f"{'x' * (i % 17)}review {i}" for i in range(50)]
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda text: send(service, {"text": text}), texts))
-    assert [status for status, _ in answers] == [200] * 50
-    assert [answer["score"] for _, answer in answers] == [float(score(text)) for text in texts]
-
-
-def test_requests_that_wait_share_a_batch():
-    model = Counting()
-    with Service(model) as service, ThreadPoolExecutor(21) as pool:
-        model.gate.clear()
-        first = pool.submit(send, service, {"text": "first"})
-        assert model.entered.wait(10)
-        others = [pool.submit(send, service, {"text": f"other {i}"}) for i in range(20)]
-        while service._queue.qsize() < 20:
-            assert not any(done.done() for done in others)
-        model.gate.set()
-        assert all(done.result()[0] == 200 for done in [first, *others])
-    assert model.batches == [1, 20]
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
-def test_a_body_is_read_as_json_whatever_its_type_says(service, kind):
-    assert ask(service, body=b'{"text": "Fine."}', headers={"Content-Type": kind})[0] == 200
+    assert answers == [(200, expected(text)) for text in texts]
 
 
 def test_health_and_metrics_say_what_is_and_what_was():
@@ -191,21 +146,25 @@ def test_health_and_metrics_say_what_is_and_what_was():
         assert send(service, {"texts": ["a", "b", "c"]})[0] == 422
         assert ask(service, "GET", "/nothing")[0] == 404
         status, health, _ = ask(service, "GET", "/health")
-        assert (status, health["status"], health["labels"]) == (200, "ok", list(LABELS))
+        assert (status, health["status"], health["labels"]) == (200, "ok", LABELS)
         assert health["limits"]["texts"] == 2
-        metrics = ask(service, "GET", "/metrics")[1].decode()
-    assert 'companion_requests_total{path="/predict",status="200"} 1.0' in metrics
-    assert 'companion_requests_total{path="/predict",status="422"} 1.0' in metrics
-    assert 'companion_requests_total{path="unknown",status="404"} 1.0' in metrics
-    assert "companion_scores_count 2.0" in metrics
+        for path, status, number in (
+            ("/predict", 200, 1),
+            ("/predict", 422, 1),
+            ("unknown", 404, 1),
+        ):
+            line = f'companion_requests_total{{path="{path}",status="{status}"}}'
+            assert counted(service, line) == number
+        for label in LABELS:
+            assert counted(service, f'companion_scores_count{{label="{label}"}}') == 2
 
 
 def test_a_request_that_waits_too_long_is_told_so_and_the_next_is_answered():
     model = Counting()
     with Service(model, seconds=0.2) as service:
         model.gate.clear()
-        status, answer = send(service, {"text": "slow"})
-        assert status == 503
+        status, answer, headers = ask(service, body=BODY)
+        assert (status, headers["Retry-After"]) == (503, "1")
         assert "No answer within 0.2 s" in answer["error"]
         model.gate.set()
         assert ask(service, "GET", "/health")[0] == 200
@@ -214,7 +173,7 @@ def test_a_request_that_waits_too_long_is_told_so_and_the_next_is_answered():
 def test_a_classifier_that_fails_gives_no_traceback_and_the_service_lives(caplog):
     class Broken(Counting):
         def predict_proba(self, texts):
-            if texts == ["bad"]:
+            if "bad" in texts:
                 raise RuntimeError("secret path")
             return super().predict_proba(texts)
 
@@ -226,131 +185,55 @@ def test_a_classifier_that_fails_gives_no_traceback_and_the_service_lives(caplog
     assert "secret path" in caplog.text
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 3), (2, 2)])
+def test_probabilities_of_another_shape_are_refused_and_logged(caplog, shape):
+    class Odd:
+        def predict_proba(self, texts):
+            return np.full(shape, 0.5)
+
+    with Service(Odd()) as service:
+        assert send(service, {"text": "a"})[0] == 500
+    assert f"{shape}, not (1, 2)" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1.5])
 def test_what_is_no_probability_is_refused_and_spoils_no_other_answer(wrong):
     class Wrong(Counting):
         def predict_proba(self, texts):
-            return np.array([wrong if text == "bad" else 0.5 for text in texts])
+            return np.array([[0.5, wrong if text == "bad" else 0.5] for text in texts])
 
     with Service(Wrong()) as service:
         status, answer = send(service, {"texts": ["good", "bad"]})
         assert status == answer["status"] == 500
         assert f"texts[1] is {wrong}, no probability" in answer["error"]
-        assert send(service, {"text": "good"}) == (200, {"label": "1", "score": 0.5})
+        probabilities = {"0": 0.5, "1": 0.5}
+        assert send(service, {"text": "good"}) == (
+            200,
+            {"label": "1", "probabilities": probabilities},
+        )
 
 
-def test_health_asks_the_model_and_spares_it_for_some_seconds():
+def test_health_spares_the_model_that_has_just_answered():
+    model = Counting()
+    with Service(model) as service:
+        assert [ask(service, method, "/health")[0] for method in ("GET", "HEAD", "GET")] == [
+            200
+        ] * 3
+    assert len(model.batches) == 1
+
+
+def test_health_asks_the_model_when_its_last_answer_is_too_old():
     class Ill(Counting):
-        ill = False
+        ill = threading.Event()
 
         def predict_proba(self, texts):
-            return np.full(len(texts), np.nan) if self.ill else super().predict_proba(texts)
+            probabilities = super().predict_proba(texts)
+            return probabilities * np.nan if self.ill.is_set() else probabilities
 
     model = Ill()
-    with Service(model) as service:
-        assert [ask(service, "GET", "/health")[0] for _ in range(3)] == [200] * 3
-        assert model.batches == [1]
-        model.ill, service._answered_at = True, -np.inf
+    with Service(model, healthy_seconds=1e-9) as service:
+        assert ask(service, "GET", "/health")[0] == 200
+        model.ill.set()
         status, answer, _ = ask(service, "GET", "/health")
         assert (status, answer["status"]) == (500, 500)
         assert "no probability" in answer["error"]
-
-
-def half_sent(service):
-    host, port = service.url.removeprefix("http://").split(":")
-    half = socket.create_connection((host, int(port)), timeout=10)
-    half.sendall(b'POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n\r\n{"text"')
-    while not service.metrics.running:
-        time.sleep(0.01)
-    return half
-
-
-def test_a_request_that_arrives_while_stopping_is_answered():
-    service = Service(Counting())
-    service.start()
-    with half_sent(service) as half, ThreadPoolExecutor(1) as pool:
-        stopping = pool.submit(service.stop)
-        while not service._stopping:
-            time.sleep(0.01)
-        half.sendall(b': "Fine."}')
-        assert half.recv(100).startswith(b"HTTP/1.1 200")
-        stopping.result(30)
-    assert service.unanswered == 0
-
-
-def test_requests_that_wait_to_be_taken_when_it_is_told_to_stop_are_answered():
-    service = Service(Counting())
-    waiting = []
-
-    def ask_and_stop(url):
-        for _ in range(100):
-            waiting.append(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10))
-            waiting[-1].request("POST", "/predict", b'{"text": "Fine."}')
-        service._stop()
-
-    service.run(ready=ask_and_stop)
-    assert [connection.getresponse().status for connection in waiting] == [200] * 100
-
-
-@pytest.mark.slow
-def test_a_request_that_never_arrives_whole_is_counted_and_delays_no_stop_for_long():
-    service = Service(Counting(), seconds=0.5)
-    service.start()
-    with half_sent(service) as half:
-        service.stop()
-        assert half.recv(100) == b""
-    assert service.unanswered == 1
-
-
-def test_stopping_finishes_what_runs_and_frees_the_port():
-    model = Counting()
-    service = Service(model)
-    service.start()
-    model.gate.clear()
-    with ThreadPoolExecutor(2) as pool:
-        running = pool.submit(send, service, {"text": "running"})
-        assert model.entered.wait(10)
-        stopping = pool.submit(service.stop)
-        model.gate.set()
-        assert running.result()[0] == 200
-        stopping.result(30)
-    service.stop()
-    with pytest.raises(ConnectionRefusedError):
-        ask(service, "GET", "/health")
-
-
-def test_a_port_that_is_taken_is_named(service):
-    port = int(service.url.rpartition(":")[2])
-    with pytest.raises(OSError, match=f"port {port}, cannot be used"):
-        Service(Counting(), port=port).start()
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "example.org", ""])
-def test_other_addresses_than_this_machines_must_be_allowed(host):
-    with pytest.raises(ValueError, match="no passwords and no encryption"):
-        Service(Counting(), host=host)
-
-
-@pytest.mark.parametrize("wrong", [{"texts": 0}, {"seconds": -1}, {"port": 70_000}])
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match="must"):
-        Service(Counting(), **wrong)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGTERM to catch")
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_gracefully(sign):
-    code = """
-import numpy as np
-from companion.serving import Service
-class Coin:
-    def predict_proba(self, texts):
-        return np.full(len(texts), 0.25)
-Service(Coin()).run(lambda url: print(url, flush=True))
-print("ended")
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline().startswith("http://127.0.0.1:")
-    process.send_signal(sign)
-    out, _ = process.communicate(timeout=30)
-    assert (process.returncode, out) == (0, "ended\n")
