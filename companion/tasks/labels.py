@@ -92,7 +92,8 @@ def choose_classes(probabilities: np.ndarray, threshold: float = HALF) -> np.nda
     array([1])
     """
     if probabilities.shape[1] > 2:
-        return probabilities.argmax(axis=1)
+        best: np.ndarray = probabilities.argmax(axis=1)
+        return best
     # float64, as threshold_value compares: both then flag the same texts.
     chosen: np.ndarray = probabilities[:, 1].astype(np.float64) >= threshold
     return chosen.astype(int)

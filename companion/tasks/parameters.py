@@ -22,6 +22,8 @@ _WHOLE = {
     "seed": (0, 2**32 - 1),
 }
 
+_NEVER = 1.01  # the threshold of threshold_value that no probability reaches
+
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuses a parameter of a task that is out of range or of another type.
@@ -49,8 +51,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             is_right = number and 0 <= value < 1
             allowed = "a number of at least 0 and below 1"
         elif name == "threshold":
-            is_right = number and 0 <= value <= 1
-            allowed = "a number from 0 to 1"
+            is_right = number and 0 <= value <= _NEVER
+            allowed = f"a number from 0 to 1, or {_NEVER} for never"
         else:
             continue
         if not is_right:

@@ -65,9 +65,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             that it still ends on a word. Defaults to `True`.
         dropout: Float in [0, 1). Defaults to 0.
         seed: Integer. Decides weights, order and held-out part. Defaults to 0.
-        threshold: Float in [0, 1], for two classes only. `predict` says the second class when its
-            probability is at least this, for example the `best_threshold` of `threshold_value`; it
-            may be set after training too, and is saved. Defaults to 0.5.
+        threshold: Float from 0 to 1.01, for two classes only. `predict` says the second class when
+            its probability is at least this, for example the `best_threshold` of `threshold_value`.
+            It may be set after training too, and is saved. Defaults to 0.5.
 
     Attributes:
         classes_: Array of the different labels, sorted, shape `(classes,)`; set by `fit`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -74,7 +73,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from companion.training.trainer import _Rows
-from tests.test_language import PLAN, TEXTS, untrained
+from tests.package.tasks.test_language_model import PLAN, TEXTS, untrained
 folder, kill = sys.argv[1:]
 usual = _Rows.start
 def start(rows, epoch):
@@ -152,13 +151,13 @@ def test_a_saved_model_comes_back_the_same(language, tmp_path):
     assert again.generate("the", **options) == language.generate("the", **options)
 
 
-@pytest.mark.parametrize("name", ["config.json", "weights.npz", "tokenizer.json"])
+@pytest.mark.parametrize("pattern", ["config.json", "weights-*", "tokenizer-*"])
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_missing_or_damaged_file_is_named(language, tmp_path, name, damage):
+def test_a_missing_or_damaged_file_is_refused(language, tmp_path, pattern, damage):
     from companion.tasks import LanguageModel
 
     language.save(tmp_path)
-    path = tmp_path / name
+    (path,) = tmp_path.glob(pattern)
     content = path.read_bytes()
     path.unlink()
     if damage == "cut":
@@ -167,33 +166,100 @@ def test_a_missing_or_damaged_file_is_named(language, tmp_path, name, damage):
         LanguageModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("value", [0, 10**9, -1, "16", None, 1.5])
-@pytest.mark.parametrize("name", ["hidden_dim", "num_layers", "num_heads"])
-def test_settings_of_another_model_are_refused_before_one_is_built(language, tmp_path, name, value):
+def change(folder, edit):
+    config = json.loads((folder / "config.json").read_bytes())
+    edit(config["settings"])
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+@pytest.mark.parametrize("value", [0, 10**9, -1, "16", None, 1.5, [1]])
+@pytest.mark.parametrize(
+    "name", ["hidden_dim", "num_layers", "num_heads", "sequence_length", "vocabulary_size"]
+)
+def test_settings_that_are_impossible_are_refused_before_a_model_is_built(
+    language, tmp_path, name, value
+):
     from companion.tasks import LanguageModel
 
     language.save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["settings"][name] = value
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="no usable language model"):
+    change(tmp_path, lambda settings: settings["parameters"].update({name: value}))
+    with pytest.raises(ValueError, match=f"no usable language model: .*{name}"):
         LanguageModel.load(tmp_path)
 
 
-def test_weights_that_are_no_numbers_are_refused(language, tmp_path):
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda s: s["parameters"].update(hidden_dim=18), "numbers, and the settings need"),
+        (lambda s: s["parameters"].update(num_layers=2), "numbers, and the settings need"),
+        (lambda s: s["parameters"].update(num_layers=1024, hidden_dim=2**14), "more than"),
+        (lambda s: s["parameters"].update(num_heads=3), "must divide"),
+        (lambda s: s["parameters"].update(nonsense=3), "nonsense"),
+        (lambda s: s.update(num_tokens=269), "numbers, and the settings need"),
+        (lambda s: s.update(num_tokens=10**9), "vocabulary_size is 1000000000"),
+        (lambda s: s.update(num_tokens="270"), "vocabulary_size is"),
+        (lambda s: s.update(steps="8"), "steps is '8'"),
+        (lambda s: s.pop("steps"), "'steps' is missing"),
+    ],
+)
+def test_settings_of_another_model_are_refused(language, tmp_path, edit, said):
     from companion.tasks import LanguageModel
-    from companion.training.checkpoints import pack, unpack
 
     language.save(tmp_path)
-    weights, meta = unpack((tmp_path / "weights.npz").read_bytes())
-    weights["00_embeddings"][0, 0] = np.nan
-    content = pack(weights, meta)
-    (tmp_path / "weights.npz").write_bytes(content)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["sha256"]["weights.npz"] = hashlib.sha256(content).hexdigest()
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    change(tmp_path, edit)
+    with pytest.raises(ValueError, match=said):
+        LanguageModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("merges", "said"),
+    [
+        ("[[97, 98]]", "that of another model"),
+        ("[[300, 97]]", "comes later"),
+        ("[[-1, 97]]", "comes later"),
+        ("[[97]]", "no usable"),
+        ("null", "no usable"),
+        (str([[97, 97]] + [[256 + i, 256 + i] for i in range(11)]), "bytes, more than"),
+    ],
+)
+def test_a_tokeniser_of_another_model_is_refused(language, tmp_path, merges, said):
+    from companion.tasks import LanguageModel
+    from tests.package.tasks.test_folder import forge
+
+    language.save(tmp_path)
+    forge(tmp_path, "tokenizer.json", f'{{"merges": {merges}}}'.encode())
+    with pytest.raises(ValueError, match=said):
+        LanguageModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"num_layers": 3},
+        {"hidden_dim": 32, "num_heads": 2},
+        {"sequence_length": 20},
+        {"vocabulary_size": 400},  # of which the text yields fewer
+    ],
+)
+def test_models_of_any_size_come_back(sizes, tmp_path):
+    from companion.tasks import LanguageModel
+
+    model = untrained(**sizes)
+    model.fit(TEXTS, **{**PLAN, "steps": 2})
+    model.save(tmp_path)
+    np.testing.assert_array_equal(weights(LanguageModel.load(tmp_path)), weights(model))
+
+
+def test_a_model_whose_training_diverged_does_not_replace_a_good_one(language, tmp_path):
+    from companion.tasks import LanguageModel
+
+    language.save(tmp_path)
+    bad = LanguageModel.load(tmp_path)
+    bad.model.set_weights([weight * np.nan for weight in bad.model.get_weights()])
     with pytest.raises(ValueError, match="nan or infinity"):
-        LanguageModel.load(tmp_path)
+        bad.save(tmp_path)
+    np.testing.assert_array_equal(weights(LanguageModel.load(tmp_path)), weights(language))
 
 
 @pytest.mark.parametrize(
