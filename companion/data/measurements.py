@@ -1,4 +1,4 @@
-"""Results of the course's own runs that take too long for a notebook, stored in `measurements/`."""
+"""Results of the course's own runs that take too long for a notebook, stored in `measured/`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_measurements(name: str) -> dict[str, Any]:
     """Return what a long run of the course measured, and how.
 
     Args:
-        name: String. The run's name: a file of the folder `companion/measurements`.
+        name: String. The run's name: a file of the folder `companion/data/measured`.
 
     Returns:
         Dict. Under `"command"` stands what makes the file anew.
@@ -34,5 +34,5 @@ def load_measurements(name: str) -> dict[str, Any]:
     names = sorted(path.stem for path in _FOLDER.glob("*.json"))
     if name not in names:
         raise ValueError(f"There is no stored run {name!r}; {close_to(name, names)}")
-    evidence: dict[str, Any] = json.loads(_FOLDER.joinpath(f"{name}.json").read_text("utf-8"))
-    return evidence
+    measured: dict[str, Any] = json.loads(_FOLDER.joinpath(f"{name}.json").read_text("utf-8"))
+    return measured

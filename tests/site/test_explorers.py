@@ -161,6 +161,18 @@ def test_picture_and_readouts_are_what_the_function_returned(
     assert len(set(pictures.values())) == len(pictures) == 2
 
 
+def test_a_picture_that_failed_does_not_keep_the_next_from_being_drawn(
+    explorer: Explorer, page: Page
+) -> None:
+    figure, last = find(page, explorer), [size - 1 for size in explorer.sizes]
+    failed = figure.evaluate(
+        """figure => figure.explorer.queue(() => { throw new Error("planted"); })
+            .then(() => "drawn", (error) => error.message)"""
+    )
+    assert failed == "planted"
+    assert shown_at(figure, [last]) == [explorer.state(last)]
+
+
 def test_the_explorer_works_from_a_disk(explorer: Explorer, browser: Browser, site: Site) -> None:
     page = open_page(browser, f"{site.folder.as_uri()}/", explorer.page, Visit())
     figure = find(page, explorer)

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from companion._common.checking import check_texts
-from companion.preprocessing import build_vectorizer, unknown_share
-from companion.preprocessing.text import count_tokens, restore_vectorizer
+from companion.preprocessing import (
+    build_vectorizer,
+    count_tokens,
+    restore_vectorizer,
+    unknown_share,
+)
 
 TEXTS = ["Good tea, good price!", "bad coffee", "good coffee"]
 
@@ -85,10 +89,25 @@ def test_a_restored_vectorizer_gives_the_same_ids(split):
     ("settings", "message"),
     [
         ({"split": "words"}, "'word' or 'character'"),
-        ({"vocabulary_size": 2}, "at least 3"),
-        ({"sequence_length": 0}, "at least 1"),
+        ({"vocabulary_size": 2}, "vocabulary_size must be a whole number of at least 3"),
+        ({"vocabulary_size": 9.0}, "vocabulary_size must be a whole number of at least 3"),
+        ({"sequence_length": 0}, "sequence_length must be a whole number of at least 1"),
+        ({"sequence_length": True}, "sequence_length must be a whole number of at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         build_vectorizer(TEXTS, **settings)
+
+
+@pytest.mark.tensorflow
+def test_numpy_s_whole_numbers_are_sizes_and_the_length_is_kept():
+    vectorizer = build_vectorizer(TEXTS, vocabulary_size=np.int64(4), sequence_length=np.int32(3))
+    assert np.asarray(vectorizer(["good tea and more"])).shape == (1, 3)
+    assert len(vectorizer.get_vocabulary()) == 4
+
+
+@pytest.mark.tensorflow
+def test_a_vocabulary_of_other_things_than_texts_is_refused():
+    with pytest.raises(ValueError, match="vocabulary must hold strings only"):
+        restore_vectorizer(["good", 3])
