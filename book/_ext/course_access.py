@@ -72,8 +72,16 @@ def repair_files(app: Sphinx, error: Exception | None) -> None:
         page.write_text(text, encoding="utf-8")
 
 
+def skip_generated(
+    app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out the methods that scikit-learn adds to every estimator in its own words."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     sys.path.insert(0, str(app.srcdir))  # the reference describes this tree's package
+    app.connect("autodoc-skip-member", skip_generated)
     app.connect("html-page-context", repair_context)
     app.connect("build-finished", repair_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

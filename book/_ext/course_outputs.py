@@ -1,6 +1,7 @@
 """What the notebooks' outputs become on a page.
 
-* A picture gets the text computed from its data (the bundle's ``text/plain``) as its alternative.
+* A picture gets the sentence it was shown with as its alternative; the words computed from its data
+  (the rest of the bundle's ``text/plain``) stand below it, folded.
 * An explorer's picture goes into its figure, where a reader without JavaScript finds it.
 * A printed line that is longer than a table's row is prose, such as a card's, and is wrapped.
 * A cell tagged ``check`` is folded to one line that says how many statements it checks.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import re
+from html import escape
 from typing import Any
 
 from docutils import nodes
@@ -46,9 +48,12 @@ class DescribePictures(SphinxPostTransform):
             if picture is None or text is None:
                 continue
             images = list(picture.findall(nodes.image))
+            alt, *words = text.astext().splitlines()
             for image in images:
-                image["alt"] = text.astext()
+                image["alt"] = alt
             page = parts.get("text/html")
+            if page is None and words:
+                picture.append(nodes.raw("", words_in_a_fold(words), format="html"))
             if page is not None and PICTURE_SLOT in page.astext():
                 before, after = page.astext().split(PICTURE_SLOT, 1)
                 page.children = [
@@ -56,6 +61,15 @@ class DescribePictures(SphinxPostTransform):
                     *images,
                     nodes.raw("", after, format="html"),
                 ]
+
+
+def words_in_a_fold(lines: list[str]) -> str:
+    """Return the HTML of a picture's words, one paragraph a line, in details that open."""
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return (
+        '<details class="figure-words mathjax_ignore"><summary>The figure in words</summary>'
+        f"{paragraphs}</details>"
+    )
 
 
 class WrapLongLines(SphinxPostTransform):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion._common.checking import check_texts, check_whole
+from companion._common.extras import import_extra
 
 __all__ = [
     "build_tfidf",
@@ -100,6 +101,7 @@ def build_tfidf(
     Reference:
         Spärck Jones, 1972, A Statistical Interpretation of Term Specificity.
     """
+    import_extra("sklearn", "train")
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from sklearn.feature_selection import SelectKBest
     from sklearn.pipeline import make_pipeline

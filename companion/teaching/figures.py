@@ -10,6 +10,7 @@ import numpy as np
 
 from companion._common.checking import check_text
 from companion._common.display import display_bundle
+from companion._common.extras import import_extra
 from companion.teaching.style import CARD, INK, LINES, MUTED, PALETTE
 from companion.teaching.words.figure import describe
 
@@ -67,6 +68,7 @@ def figure(width: float = 7, height: float = 4, ncols: int = 1) -> tuple[Any, An
 
     Raises:
         ValueError: If a size is not positive.
+        ModuleNotFoundError: If Matplotlib is not installed.
 
     Example:
         >>> fig, axes = figure(ncols=2)
@@ -81,7 +83,7 @@ def figure(width: float = 7, height: float = 4, ncols: int = 1) -> tuple[Any, An
             f"width={width!r} and height={height!r} must be more than 0, "
             f"and ncols={ncols!r} at least 1."
         )
-    import matplotlib
+    matplotlib = import_extra("matplotlib", "notebook")
     from cycler import cycler
     from matplotlib.figure import Figure
 

@@ -199,7 +199,7 @@ def cells_fold_alike(notebook: Notebook) -> Iterator[str]:
         tags = set(cell.metadata.get("tags", []))
         body = parse(cell.source).body
         if body and all(isinstance(node, ast.Assert) for node in body) and "check" not in tags:
-            yield f"{place(notebook, cell)}: only asserts; tag it 'check', so that the page folds it"
+            yield f"{place(notebook, cell)}: only asserts; tag it 'check' to fold it"
         if "check" in tags and not any(
             isinstance(node, ast.Assert) for node in ast.walk(parse(cell.source))
         ):

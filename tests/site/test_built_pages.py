@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bs4 import Tag
 
 from tests.site import checks
 from tests.site.conftest import Site
@@ -42,10 +43,20 @@ def test_every_picture_has_words(site: Site) -> None:
 def test_a_pictures_words_are_those_stored_with_it(notebook: Notebook, site: Site) -> None:
     page = checks.read(site.folder / "book" / f"{notebook.key}.html")
     article = page.find("article")
-    shown = {" ".join(picture["alt"].split()) for picture in article.find_all("img")}
+    shown = {picture["alt"] for picture in article.find_all("img")}
+    folded = {squeeze(fold) for fold in article.select("details.figure-words:not([open])")}
     bundles = [output.get("data", {}) for _, output in notebook.outputs()]
-    stored = {" ".join(b["text/plain"].split()) for b in bundles if "image/png" in b}
-    assert stored <= shown
+    for bundle in bundles:
+        if "image/png" in bundle:
+            alt, *words = bundle["text/plain"].splitlines()
+            assert alt in shown
+            told = " ".join(["The figure in words", *words])
+            assert "text/html" in bundle or " ".join(told.split()) in folded
+
+
+def squeeze(tag: Tag) -> str:
+    """A tag's text with a space between its parts."""
+    return " ".join(tag.get_text(" ").split())
 
 
 def test_the_markers_behind_numbers_stay_out_of_the_pages(site: Site) -> None:
