@@ -20,7 +20,7 @@ from queue import Empty
 from typing import Any
 
 import pytest
-from nbval.plugin import IPyNbCell, IPyNbFile  # type: ignore[import-untyped]
+from nbval.plugin import IPyNbCell, IPyNbFile
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the house's rules are no installed package

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -162,6 +162,14 @@ class Notebook:
 
 def notebooks(root: Path) -> list[Notebook]:
     return [Notebook(path, root) for path in page_paths(root) if path.suffix == ".ipynb"]
+
+
+def chosen_notebooks(paths: Sequence[Path], root: Path) -> list[Notebook]:
+    """The notebooks that somebody names, or all of the book's."""
+    for path in paths:
+        if path.suffix != ".ipynb" or not path.is_file():
+            raise SystemExit(f"{path}: no such notebook; write PAGES=book/NN_chapter/topic.ipynb")
+    return [Notebook(path.resolve(), root) for path in paths] or notebooks(root)
 
 
 def parse(source: str) -> ast.Module:

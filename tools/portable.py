@@ -2,7 +2,7 @@
 
 Each page runs in each profile (:mod:`tools.profiles`), and what it prints is compared with what is
 stored, as ``make test`` does. The log opens with the processor and the libraries, since a failure
-elsewhere cannot be read without them. What disagrees goes to ``_build/portable.json`` as well.
+elsewhere cannot be read without them. What disagrees goes to ``_build/portable/failures.json`` too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools import profiles
-from tools.notebooks import ROOT, Notebook, notebooks
+from tools.notebooks import ROOT, Notebook, chosen_notebooks
 from tools.running import Disagreement, RunError, disagreements, over_pages, run, stored_values
 
-FAILURES = Path("_build/portable.json")
+FAILURES = Path("_build/portable/failures.json")
 
 
 async def compare(notebook: Notebook, profile: str) -> list[Disagreement]:
@@ -66,8 +66,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     )
     parser.add_argument("--workers", type=int, default=1, help="notebooks at a time (1)")
     options = parser.parse_args(arguments)
-    paths = [path.resolve() for path in options.paths]
-    chosen = [Notebook(path, root) for path in paths] if paths else notebooks(root)
+    chosen = chosen_notebooks(options.paths, root)
     print(profiles.describe_machine())
     names = options.profile or profiles.PROFILES
     print(*map(profiles.describe, names), sep="\n", flush=True)

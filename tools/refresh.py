@@ -24,7 +24,7 @@ import nbformat
 
 from tests.project.book_rules import bound_by
 from tools import margins, prose
-from tools.notebooks import FOLDED_TAGS, ROOT, Notebook, notebooks, page_paths
+from tools.notebooks import FOLDED_TAGS, ROOT, Notebook, page_paths
 from tools.pictures import same_pictures
 from tools.running import Run, RunError, code_cells, disagreements, over_pages, run
 
@@ -192,8 +192,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     )
     parser.add_argument("--workers", type=int, default=1, help="notebooks at a time (1)")
     options = parser.parse_args(arguments)
-    paths = [path.resolve() for path in options.paths]
-    chosen = [Notebook(path, root) for path in paths] if paths else notebooks(root)
+    chosen = chosen_notebooks(options.paths, root)
     running = refresh_all(chosen, options.workers, check=options.check, redraw=options.redraw)
     changed, failed = asyncio.run(running)
     changed += refresh_quotes(root, check=options.check)

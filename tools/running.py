@@ -20,10 +20,7 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbval.kernel import (  # type: ignore[import-untyped]
-    CURRENT_ENV_KERNEL_NAME,
-    NbvalKernelspecManager,
-)
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 
 from tools import pictures, profiles, prose
 from tools.comparison import differences, output_differences, trained_parts

@@ -6,7 +6,6 @@ import ast
 import base64
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from tests.project.registry import notebook_rule, place
 from tools.notebooks import (
@@ -134,42 +133,36 @@ _SORTS = {"argsort", "argpartition", "sort", "sort_values", "sort_index"}
 _NUMPY = {"np", "numpy"}
 
 
-def _keyword(call: ast.Call, name: str) -> Any:
-    found = [word.value for word in call.keywords if word.arg == name]
-    return ast.literal_eval(found[0]) if found and isinstance(found[0], ast.Constant) else found
+def _calls(notebook: Notebook) -> Iterator[tuple[str, str, ast.Call]]:
+    """Every call with its place and the name that it calls."""
+    for cell in notebook.code:
+        for node in ast.walk(parse(cell.source)):
+            if isinstance(node, ast.Call):
+                yield place(notebook, cell), ast.unparse(node.func), node
 
 
-def _is_unstable(call: ast.Call) -> bool:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _SORTS:
-        return False
-    if call.func.attr == "sort":  # a list's own is stable and has no kind
-        owner = call.func.value
-        return isinstance(owner, ast.Name) and owner.id in _NUMPY and not _stable(call)
-    return not _stable(call)
-
-
-def _stable(call: ast.Call) -> bool:
-    return _keyword(call, "kind") == "stable"
+def _keyword(call: ast.Call, name: str) -> str:
+    """The source of a keyword's value; nothing where it is left out."""
+    return next((ast.unparse(word.value) for word in call.keywords if word.arg == name), "")
 
 
 @notebook_rule
 def sorts_are_stable(notebook: Notebook) -> Iterator[str]:
-    for cell in notebook.code:
-        for node in ast.walk(parse(cell.source)):
-            if isinstance(node, ast.Call) and _is_unstable(node):
-                yield (
-                    f"{place(notebook, cell)}: {ast.unparse(node.func)}(…) leaves equals in "
-                    "an order that the processor decides; say kind='stable'"
-                )
+    for where, name, call in _calls(notebook):
+        owner, _, method = name.rpartition(".")
+        own = method == "sort" and owner not in _NUMPY  # a list's is stable and has no kind
+        if owner and method in _SORTS and not own and _keyword(call, "kind") != "'stable'":
+            yield (
+                f"{where}: {name}(…) leaves equals in an order that the processor decides; "
+                "say kind='stable'"
+            )
 
 
 @notebook_rule
 def no_vocabulary_is_cut_among_equals(notebook: Notebook) -> Iterator[str]:
-    for cell in notebook.code:
-        for node in ast.walk(parse(cell.source)):
-            cut = isinstance(node, ast.Call) and _keyword(node, "max_features") not in ([], None)
-            if cut and ast.unparse(node.func).endswith("Vectorizer"):
-                yield (
-                    f"{place(notebook, cell)}: max_features cuts among words of equal count by an "
-                    "unstable sort; use companion.preprocessing.build_tfidf(max_features)"
-                )
+    for where, name, call in _calls(notebook):
+        if name.endswith("Vectorizer") and _keyword(call, "max_features") not in {"", "None"}:
+            yield (
+                f"{where}: max_features cuts among words of equal count by an unstable sort; "
+                "use companion.preprocessing.build_tfidf(max_features)"
+            )

@@ -68,3 +68,8 @@ def test_what_disagrees_is_named_and_written_to_a_file(
     assert told.startswith("processor: ")
     assert "native: book/page.ipynb: agrees" in told
     assert "'0.5', then '0.6'" in told
+
+
+def test_a_page_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"gone\.ipynb: no such notebook"):
+        portable.main([str(tmp_path / "gone.ipynb")], tmp_path)
