@@ -50,9 +50,9 @@ def test_a_stopped_run_continues_to_the_weights_of_one_that_was_not(language, tm
 def test_a_run_interrupted_inside_an_epoch_continues_to_the_same_weights(
     language, tmp_path, monkeypatch
 ):
-    from companion.training.trainer import _Rows
+    from companion.training.batches import Batches
 
-    usual = _Rows.__getitem__
+    usual = Batches.__getitem__
 
     def interrupted(rows, index):
         if index == 1 and len(list(tmp_path.glob("epoch-*.npz"))) == 2:
@@ -60,7 +60,7 @@ def test_a_run_interrupted_inside_an_epoch_continues_to_the_same_weights(
         return usual(rows, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Rows, "__getitem__", interrupted)
+        patch.setattr(Batches, "__getitem__", interrupted)
         stopped = untrained()
         with pytest.raises(Exception, match="stopped here"):
             stopped.fit(TEXTS, checkpoint_dir=tmp_path, **PLAN)
@@ -72,15 +72,15 @@ def test_a_run_interrupted_inside_an_epoch_continues_to_the_same_weights(
 KILLED = """
 import os, signal, sys
 import numpy as np
-from companion.training.trainer import _Rows
+from companion.training.batches import Batches
 from tests.package.tasks.test_language_model import PLAN, TEXTS, untrained
 folder, kill = sys.argv[1:]
-usual = _Rows.start
+usual = Batches.start
 def start(rows, epoch):
     if kill == "kill" and epoch == 2:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
     usual(rows, epoch)
-_Rows.start = start
+Batches.start = start
 language = untrained()
 language.fit(TEXTS, checkpoint_dir=folder, **PLAN)
 language.save(folder)
@@ -97,17 +97,6 @@ def test_a_killed_run_continues_to_the_same_weights(language, tmp_path):
     assert [path.name for path in tmp_path.glob("epoch-*")] != []
     subprocess.run([*command, "no"], capture_output=True, check=True)
     np.testing.assert_array_equal(weights(LanguageModel.load(tmp_path)), weights(language))
-
-
-def test_a_part_of_a_pass_shows_each_example_once_in_the_pass():
-    from companion.training.trainer import _Rows
-
-    rows, seen = _Rows(np.arange(10), np.arange(10), 2, seed=3, size=4), []
-    for epoch in range(5):
-        rows.start(epoch)
-        seen += [number for i in range(len(rows)) for number in rows[i][0].tolist()]
-    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
-    assert seen[:10] != seen[10:]
 
 
 def test_bits_per_byte_are_what_the_logits_say_one_by_one(language):
