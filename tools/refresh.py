@@ -24,7 +24,7 @@ import nbformat
 
 from tests.project.book_rules import bound_by
 from tools import margins, prose
-from tools.notebooks import FOLDED_TAGS, ROOT, Notebook, page_paths
+from tools.notebooks import FOLDED_TAGS, ROOT, Notebook, chosen_notebooks, page_paths
 from tools.pictures import same_pictures
 from tools.running import Run, RunError, code_cells, disagreements, over_pages, run
 
@@ -74,15 +74,14 @@ def keep_pictures(notebook: Notebook, nb: Any) -> None:
             new["data"]["image/png"] = old["data"]["image/png"]
 
 
-def assemble(notebook: Notebook, done: Run, *, redraw: bool = False) -> Any:
+def assemble(notebook: Notebook, done: Run) -> Any:
     """The notebook as the run gives it."""
     for cell in done.nb.cells:
         if cell.cell_type == "markdown":
             cell.source = prose.rewrite(cell.source, done.values)
     done.nb.metadata.setdefault("companion", {})["run_seconds"] = done.seconds
     normalise(done.nb)
-    if not redraw:
-        keep_pictures(notebook, done.nb)
+    keep_pictures(notebook, done.nb)
     return done.nb
 
 
@@ -125,14 +124,10 @@ def files_of(notebook: Notebook, nb: Any) -> Iterator[tuple[Path, bytes]]:
     yield notebook.path, text.encode()
 
 
-async def refresh_notebook(
-    notebook: Notebook, *, check: bool = False, redraw: bool = False
-) -> list[Path]:
+async def refresh_notebook(notebook: Notebook, *, check: bool = False) -> list[Path]:
     """Run one notebook and write it with its pictures; return the files that changed."""
     before = notebook.path.read_bytes()
-    files = list(
-        files_of(notebook, assemble(notebook, await portable_run(notebook), redraw=redraw))
-    )
+    files = list(files_of(notebook, assemble(notebook, await portable_run(notebook))))
     if notebook.path.read_bytes() != before:
         raise RunError(f"{notebook.name}: was edited while it ran; run it again")
     return [path for path, content in files if write(path, content, check=check)]
@@ -164,14 +159,14 @@ def refresh_quotes(root: Path, *, check: bool = False) -> list[Path]:
 
 
 async def refresh_all(
-    chosen: Sequence[Notebook], workers: int, *, check: bool, redraw: bool
+    chosen: Sequence[Notebook], workers: int, *, check: bool
 ) -> tuple[list[Path], int]:
     """The files that changed, and how many notebooks failed."""
     changed: list[Path] = []
     failed = 0
 
     async def work(notebook: Notebook) -> list[Path]:
-        return await refresh_notebook(notebook, check=check, redraw=redraw)
+        return await refresh_notebook(notebook, check=check)
 
     async for notebook, files in over_pages(chosen, work, workers):
         if isinstance(files, RunError):
@@ -187,13 +182,10 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="refresh", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("paths", nargs="*", type=Path, help="notebooks (all of the book's)")
     parser.add_argument("--check", action="store_true", help="write nothing, say what would change")
-    parser.add_argument(
-        "--redraw", action="store_true", help="store pictures that look the same too"
-    )
     parser.add_argument("--workers", type=int, default=1, help="notebooks at a time (1)")
     options = parser.parse_args(arguments)
     chosen = chosen_notebooks(options.paths, root)
-    running = refresh_all(chosen, options.workers, check=options.check, redraw=options.redraw)
+    running = refresh_all(chosen, options.workers, check=options.check)
     changed, failed = asyncio.run(running)
     changed += refresh_quotes(root, check=options.check)
     for path in dict.fromkeys(changed):
