@@ -1,8 +1,16 @@
 from .classifiers import build_bag_classifier as build_bag_classifier
 from .classifiers import build_lstm_classifier as build_lstm_classifier
+from .decoding.constraints import ConstraintError as ConstraintError
+from .decoding.generator import AnswerStream as AnswerStream
+from .decoding.generator import TextGenerator as TextGenerator
+from .decoding.probabilities import next_token_probabilities as next_token_probabilities
 from .decoding.sampling import generate_tokens as generate_tokens
-from .decoding.sampling import next_token_probabilities as next_token_probabilities
+from .decoding.writing import Answer as Answer
 from .gpt import build_gpt as build_gpt
 from .layers import DecoderBlock as DecoderBlock
 from .layers import PositionEmbedding as PositionEmbedding
+from .pretrained.gguf import GGUFError as GGUFError
+from .pretrained.gguf import read_gguf as read_gguf
+from .pretrained.language_models import language_model_path as language_model_path
+from .pretrained.language_models import load_language_model as load_language_model
 from .pretrained.sentences import embed_texts as embed_texts

@@ -46,6 +46,7 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
 
     Example:
 
+    >>> import keras
     >>> block = DecoderBlock(num_heads=2)
     >>> tuple(block(keras.ops.zeros((1, 5, 8))).shape)
     (1, 5, 8)
@@ -235,6 +236,7 @@ class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     Example:
 
+    >>> import keras
     >>> tuple(PositionEmbedding(5)(keras.ops.zeros((1, 5, 8))).shape)
     (1, 5, 8)
     """

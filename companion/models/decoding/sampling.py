@@ -9,58 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from companion._common.backend import keras
+from companion.models.decoding.probabilities import check_sampling
 from companion.models.layers import DecoderBlock, PositionEmbedding
 
-__all__ = ["generate_tokens", "next_token_probabilities"]
+__all__ = ["generate_tokens"]
 
 
 ops = keras.ops
-
-
-def next_token_probabilities(
-    logits: Any, *, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
-) -> np.ndarray:
-    """Returns the probabilities from which the next token is drawn.
-
-    Args:
-        logits: Array of shape `(vocabulary_size,)`, or several rows of them.
-        temperature: Float of at least 0. Divides the logits: below 1 favours likely tokens, 0
-            leaves only the likeliest. Defaults to 1.
-        top_k: Integer or `None`. Keep only that many likeliest tokens. Defaults to `None`, all.
-        top_p: Float in (0, 1]. Keep the fewest likeliest tokens that hold this probability
-            together. Defaults to 1, all.
-
-    Returns:
-        Float64 array of the shape of `logits`; each row sums to 1.
-
-    Raises:
-        ValueError: If an argument is outside its range, or a logit is not finite.
-
-    Example:
-
-    >>> next_token_probabilities([2.0, 1.0, 0.0], top_k=2).round(2).tolist()
-    [0.73, 0.27, 0.0]
-
-    Reference:
-        Fan et al., 2018 (top-k); Holtzman et al., 2020 (top-p).
-    """
-    logits = np.asarray(logits, dtype="float64")
-    _check_sampling(temperature, top_k, top_p)
-    if not np.isfinite(logits).all() or logits.ndim < 1:
-        raise ValueError("logits must be finite numbers, in rows of one per token.")
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    ranked = np.take_along_axis(logits, order, axis=-1)
-    ranked = (ranked - ranked[..., :1]) / max(temperature, 1e-8)
-    shares = np.exp(np.maximum(ranked, -700.0))
-    shares /= shares.sum(axis=-1, keepdims=True)
-    before = np.cumsum(shares, axis=-1) - shares
-    rank = np.arange(logits.shape[-1])
-    keep = (before < top_p) & (rank < (top_k or logits.shape[-1]))
-    shares = np.where(keep, shares, 0.0)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    probabilities = np.empty_like(shares)
-    np.put_along_axis(probabilities, order, shares, axis=-1)
-    return probabilities
 
 
 def generate_tokens(
@@ -101,7 +56,7 @@ def generate_tokens(
     >>> len(generate_tokens(model, [1, 2, 3], 4))
     4
     """
-    _check_sampling(temperature, top_k, top_p)
+    check_sampling(temperature, top_k, top_p)
     vocabulary_size, sequence_length = model.output_shape[-1], model.input_shape[1]
     prompt = np.asarray(prompt_ids)
     if prompt.ndim != 1 or not len(prompt) or prompt.dtype.kind not in "iu":
@@ -128,18 +83,14 @@ def generate_tokens(
     return [int(token) for token in np.asarray(filled)[len(prompt) : end]]
 
 
-def _check_sampling(temperature: float, top_k: int | None, top_p: float) -> None:
-    if not (np.isfinite(temperature) and temperature >= 0):
-        raise ValueError(f"temperature={temperature!r} must be a number of at least 0.")
-    if top_k is not None and not (isinstance(top_k, int | np.integer) and top_k >= 1):
-        raise ValueError(f"top_k={top_k!r} must be a whole number from 1, or None for all tokens.")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p!r} must be above 0 and at most 1.")
-
-
 def _compiled(model: keras.Model) -> Callable[..., Any]:
-    """Returns the model's loop, compiled where the backend compiles; kept with the model."""
-    if "_generation_loop" not in model.__dict__:
+    """Returns the model's loop, compiled where the backend compiles.
+
+    It is kept with the model, for as long as the model computes in the same way: low-rank adapters
+    and quantised tables are part of what is compiled, the numbers in them are not.
+    """
+    form = _form(model)
+    if model.__dict__.get("_generation_form") != form:
         loop: Callable[..., Any] = partial(_loop, model)
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -148,7 +99,17 @@ def _compiled(model: keras.Model) -> Callable[..., Any]:
         elif keras.backend.backend() == "jax":
             loop = _with_weights_as_arguments(model, loop)
         model.__dict__["_generation_loop"] = loop
+        model.__dict__["_generation_form"] = form
     return cast("Callable[..., Any]", model.__dict__["_generation_loop"])
+
+
+def _form(model: keras.Model) -> tuple[object, ...]:
+    layers = (
+        (layer.path, layer.dtype_policy.name, getattr(layer, "lora_enabled", False))
+        for layer in model._flatten_layers()
+    )
+    weights = ((weight.path, tuple(weight.shape), weight.dtype) for weight in model.variables)
+    return (*layers, *weights)
 
 
 def _with_weights_as_arguments(model: keras.Model, loop: Callable[..., Any]) -> Callable[..., Any]:

@@ -107,6 +107,7 @@ def read_gguf(path: str | Path) -> GGUFFile:
 
     Example:
 
+    >>> from pathlib import Path
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "a.gguf").write_bytes(b"GIF89a")
