@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion._common.checking import check_texts, check_whole
+from companion._common.checking import UsageError, check_texts, check_whole
 from companion._common.extras import import_extra
 
 __all__ = [
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 _PADDING_ID, _UNKNOWN_ID = 0, 1
+
+_CHARACTERS = 2**18  # of a batch whose texts are padded to the longest
 
 _SPLITS = {"word": "whitespace", "character": "character"}
 
@@ -66,6 +68,11 @@ def build_vectorizer(
     """
     vectorizer = _vectorizer(vocabulary_size, sequence_length, split)
     vectorizer.adapt(check_texts(texts))
+    if not vectorizer.get_vocabulary(include_special_tokens=False):
+        raise UsageError(
+            "no token is left of these texts: punctuation is dropped, and they hold nothing else. "
+            "Give texts with words in them."
+        )
     return vectorizer
 
 
@@ -195,11 +202,24 @@ def count_tokens(
         {**vectorizer.get_config(), "output_sequence_length": None, "vocabulary": known}
     )
     counts = []
-    for start in range(0, len(texts), 64):  # a batch is as wide as its longest text
-        ids = np.asarray(whole(texts[start : start + 64]))  # (64, longest)
+    for batch in _batches(texts):
+        ids = np.asarray(whole(batch))  # (texts, tokens of the longest)
         counts.append([(ids != _PADDING_ID).sum(axis=1), (ids == _UNKNOWN_ID).sum(axis=1)])
     tokens, unknown = np.concatenate(counts, axis=1)
     return tokens, unknown
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    """Yields neighbours together, fewer where one is long: a batch is as wide as its longest."""
+    batch: list[str] = []
+    longest = 0
+    for text in texts:
+        longest = max(longest, len(text))
+        if batch and (len(batch) == 64 or longest * (len(batch) + 1) > _CHARACTERS):
+            yield batch
+            batch, longest = [], len(text)
+        batch.append(text)
+    yield batch
 
 
 def unknown_share(vectorizer: keras.layers.TextVectorization, texts: Sequence[str]) -> float:

@@ -1,8 +1,7 @@
-"""The command does what its help says, and tells a user what went wrong."""
+"""The commands of the text classifier do what their help says, and lose nothing."""
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import json
@@ -15,207 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from companion.cli import parser as cli
+from companion.cli import main
 
-THINGS = ["tea", "soup", "coffee", "rice", "bread"]
-GOOD, BAD = ["good", "great", "love", "best"], ["bad", "stale", "awful", "worst"]
+from .conftest import contents, write_table
+
 needs_keras = pytest.mark.tensorflow
+SET = "text,label\n"
 
 
-def run(capsys, *words):
-    """Runs the command and returns exit code, stdout, stderr."""
-    try:
-        code = cli.main([str(word) for word in words])
-    except SystemExit as end:  # argparse's way out
-        code = end.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def write_table(path, numbers):
-    rows = [
-        (f"{word} {thing} {number}, really", "praise" if word in GOOD else "blame")
-        for number in numbers
-        for word in GOOD + BAD
-        for thing in THINGS
-    ]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",").writerows(
-            [("text", "label"), *rows]
-        )
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A trained classifier, made by the command itself."""
-    folder = tmp_path_factory.mktemp("models")
-    table = write_table(folder / "mine.csv", range(5))
-    words = ["--architecture", "bag", "--epochs", "40", "--out", str(folder / "mine")]
-    assert cli.main(["train", "--data", str(table), *words]) == 0
-    return folder / "mine"
-
-
-@pytest.mark.parametrize(
-    ("command", "following"),
-    [
-        ("data", "companion train"),
-        ("train", "companion evaluate"),
-        ("evaluate", "companion predict"),
-        ("predict", "probability of that label"),
-        ("generate", "companion train gpt"),
-        ("export", "companion serve"),
-        ("serve", "GET /metrics"),
-        ("cost", "in a year"),
-    ],
-)
-def test_each_commands_help_shows_an_example_and_what_comes_next(capsys, command, following):
-    code, out, _ = run(capsys, command, "--help")
-    assert code == 0
-    examples = out.partition("examples:")[2]
-    assert f"  companion {command}" in examples
-    assert following in examples
-    assert "Args:" not in out  # of the function's docstring only the summary
-
-
-def test_help_loads_neither_numpy_nor_keras():
-    code = """
-import sys
-from companion.cli.parser import main
-try:
-    main(["--help"])
-except SystemExit:
-    print(sorted({"numpy", "keras", "tensorflow", "pandas"} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("[]\n")
-
-
-def test_the_version_is_the_packages(capsys):
-    import companion
-
-    assert run(capsys, "--version") == (0, f"companion {companion.__version__}\n", "")
-
-
-@pytest.mark.parametrize(
-    ("words", "guess"),
-    [
-        (["trian"], "train"),
-        (["data", "food_review"], "food_reviews"),
-        (["train", "--architecture", "lst"], "lstm"),
-        (["train", "--split", "caracter"], "character"),
-    ],
-)
-def test_an_unknown_name_gets_a_close_match(capsys, words, guess):
-    code, out, err = run(capsys, *words)
-    assert (code, out) == (2, "")
-    assert f"did you mean '{guess}'?" in err
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--dta", "x"], "unknown argument '--dta'"),
-        (["mine.csv"], "unknown name 'mine.csv'; Allowed: 'classifier', 'gpt'. Texts are given"),
-        (["--seed", "-1"], "--seed: give a whole number from 0 to 4,294,967,295, not '-1'"),
-        (["--seed", str(2**32)], "--seed: give a whole number from 0"),
-        (["--epochs", "0"], "--epochs: give a whole number from 1"),
-        (["--batch-size", "0"], "--batch-size is 0: give at least 1"),
-    ],
-)
-def test_a_slip_in_train_is_named_for_what_it_is(capsys, words, message):
-    code, out, err = run(capsys, "train", *words)
-    assert (code, out) == (2, "")
-    assert message in err
-
-
-def test_an_unknown_option_shows_the_commands_usage(capsys):
-    code, _, err = run(capsys, "predict", "somewhere", "--threshold", "1")
-    assert code == 2
-    assert "usage: companion predict" in err
-    assert "--threshold" in err
-
-
-@pytest.mark.slow
-def test_data_lists_every_set_with_size_and_licence(capsys):
-    from companion.data import list_datasets
-
-    code, out, _ = run(capsys, "data")
-    assert code == 0
-    assert out.count("Licence: ") == out.count(" for training") == len(list_datasets())
-    assert all(f"{name}\n" in out for name in list_datasets())
-
-
-@pytest.mark.slow
-def test_data_shows_a_sets_card_and_three_examples(capsys):
-    from companion.data import load_dataset
-
-    dataset = load_dataset("food_reviews")
-    code, out, _ = run(capsys, "data", "food_reviews")
-    assert code == 0
-    assert out.startswith(str(dataset.card))
-    examples = out.removeprefix(str(dataset.card)).strip().splitlines()
-    assert len(examples) == 3
-    assert all(line.split(": ")[0] in dataset.label_names for line in examples)
-
-
-@pytest.mark.slow
-def test_without_keras_help_and_data_work_and_training_says_what_to_install(tmp_path):
-    code = "import sys; sys.modules['keras'] = None; from companion.cli import main; "
-    data = f"{code} sys.exit(main(['data', 'food_reviews']))"
-    subprocess.run([sys.executable, "-c", data], capture_output=True, check=True)
-    train = f"{code} sys.exit(main(['train']))"
-    command = [sys.executable, "-c", train]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 1
-    assert "'.[train]'" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"text,label\ncaf\xe9,good\n", "byte 14 is 0xe9"),
-        (b"text,label\nab\0,good\n", "byte 13 is zero"),
-        ("text,label\na,b\n".encode("utf-16-le"), "as in UTF-16. Save it as UTF-8 first"),
-        (b"review,stars\nfine,5\n", "needs text and label"),
-        (b"text,label\nfine,good\n,bad\n", "line 3: the text or the label is missing"),
-        (b"text,label\nfine\n", "line 2: the text or the label is missing"),
-        (b"text,label\na,1\nb,2\nc,3\n", "needs exactly two"),
-        (b"", "needs text and label"),
-    ],
-)
-def test_a_faulty_table_is_refused_with_the_place(capsys, tmp_path, content, message):
-    path = tmp_path / "mine.csv"
-    path.write_bytes(content)
-    code, out, err = run(capsys, "train", "--data", path, "--out", tmp_path / "out")
-    assert (code, out) == (2, "")
-    assert message in err
-
-
-def test_tables_may_be_large_quoted_tab_separated_and_marked(tmp_path):
-    from companion.data import load_texts
-
-    text = 'said "fine",\nthen ' + "ok " * 100_000
-    path = tmp_path / "mine.tsv"
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file, delimiter="\t").writerows([("label", "text"), ("a", text), ("b", "很好")])
-    dataset = load_texts(str(path))
-    assert dataset.train.texts == [text.strip(), "很好"]
-    assert dataset.train.labels.tolist() == [0, 1]
-    assert dataset.label_names == ("a", "b")
-
-
-def test_a_suffix_in_capitals_is_read(tmp_path):
-    from companion.data import load_texts
-
-    path = tmp_path / "MINE.TSV"
-    path.write_text("text\tlabel\nFine.\tgood\nStale.\tbad\n", encoding="utf-8")
-    assert load_texts(str(path)).train.texts == ["Fine.", "Stale."]
-
-
-def test_as_written_leaves_no_choice_of_what_it_decides(capsys):
-    code, _, err = run(capsys, "train", "--as-written", "--epochs", "3", "--split", "word")
+def test_as_written_leaves_no_choice_of_what_it_decides(run):
+    code, _, err = run("train", "--as-written", "--epochs", "3", "--split", "word")
     assert code == 2
     assert "--as-written decides --split, --epochs" in err
 
@@ -231,7 +39,7 @@ def test_as_written_trains_the_source_documents_program(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TextClassifier, "fit", fit)
-    assert cli.main(["train", "--as-written", "--out", str(tmp_path)]) == 130
+    assert main(["train", "--as-written", "--out", str(tmp_path)]) == 130
     expected = {"epochs": 10, "batch_size": 32, "validation_split": 0.0, "patience": None}
     expected |= {"architecture": "lstm", "split": "word", "mask_zero": False, "dropout": 0.0}
     expected |= {"vocabulary_size": 1000, "sequence_length": 100, "embedding_dim": 64}
@@ -252,34 +60,58 @@ def test_chinese_reviews_are_split_into_characters_unless_told_otherwise(tmp_pat
     monkeypatch.setattr(TextClassifier, "fit", fit)
     train = ["train", "--data", "chinese_reviews", "--out", str(tmp_path)]
     for more in ([], ["--split", "word"], ["--as-written"]):
-        cli.main([*train, *more])
+        main([*train, *more])
     assert splits == ["character", "word", "word"]
 
 
 @needs_keras
-def test_an_interrupted_training_says_how_to_go_on(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("restart", [[], ["--restart"]])
+def test_an_interrupted_training_says_how_to_go_on_where_something_is_kept(
+    run, tmp_path, monkeypatch, restart
+):
     from companion.tasks import TextClassifier
+    from companion.training.checkpoints import CheckpointFolder
 
-    def fit(*texts, **settings):
+    kept = []
+
+    def fit(*texts, checkpoint_dir, **settings):
+        if kept:
+            CheckpointFolder(checkpoint_dir).save(1, {}, {})
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TextClassifier, "fit", fit)
-    code, out, err = run(capsys, "train", "--out", tmp_path)
+    table = write_table(tmp_path / "mine.csv", range(1))
+    words = ["train", "--data", table, "--out", tmp_path / "out", *restart]
+    code, out, err = run(*words)
     assert (code, out) == (130, "")
-    assert "the same command continues" in err
+    assert err.endswith("Interrupted.\n")
+    assert not (tmp_path / "out").exists()
+    kept.append(True)
+    code, _, err = run(*words)
+    assert code == 130
+    assert f"the same command{' without --restart' if restart else ''} continues" in err
+    assert (tmp_path / "out" / "checkpoints" / "epoch-0001.npz").exists()
 
 
 @needs_keras
-def test_a_finished_folder_is_not_overwritten_unless_told(capsys, folder, tmp_path):
-    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    code, out, _ = run(capsys, "train", "--data", "food_reviews", "--out", folder)
+def test_a_finished_folder_is_used_for_the_same_training_only(run, folder, tmp_path):
+    before = contents(folder)
+    table, other = folder.parent / "mine.csv", write_table(tmp_path / "mine.csv", range(2))
+    words = ["train", "--out", folder, "--architecture", "bag", "--epochs", "40"]
+    code, out, _ = run(*words, "--data", table)
     assert code == 0
-    assert "holds a finished classifier" in out
-    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "holds this classifier, finished. Use it: companion predict" in out
+    for more, difference in (
+        (["--data", other], "--data was"),
+        (["--data", "food_reviews"], "is now food_reviews"),
+        (["--data", table, "--seed", "1"], "--seed was 0 and is now 1"),
+        (["--data", table, "--batch-size", "8"], "--batch-size was 32 and is now 8"),
+    ):
+        code, out, err = run(*words, *more)
+        assert (code, out) == (2, "")
+        assert difference in err
+        assert "--restart" in err
+    assert contents(folder) == before
 
 
 @needs_keras
@@ -287,98 +119,148 @@ def contents(folder):
     ("data", "message"),
     [
         ("food_reveiws", "did you mean 'food_reviews'?"),
-        ("mine.csv", "mine.csv has 2 texts, of which a fifth is held out: give at least three"),
+        ("mine.csv", "mine.csv has 1 of its 2 texts under the label"),
     ],
 )
 def test_restart_deletes_nothing_before_the_data_were_looked_at(
-    capsys, folder, tmp_path, monkeypatch, data, message
+    run, folder, tmp_path, monkeypatch, data, message
 ):
     monkeypatch.chdir(tmp_path)
     Path("mine.csv").write_text("text,label\nFine.,good\nStale.,bad\n", encoding="utf-8")
     before = contents(folder)
-    code, out, err = run(capsys, "train", "--restart", "--data", data, "--out", folder)
+    code, out, err = run("train", "--restart", "--data", data, "--out", folder)
     assert (code, out) == (2, "")
     assert message in err
     assert contents(folder) == before
 
 
+@needs_keras
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (":),good\n:(,bad\n;-),good\n:-(,bad\n:-),good\n>:(,bad\n", "no token"),
+        (
+            "a b,good\nc d,good\ne f,good\ng h,good\ni j,bad\n",
+            "1 of its 5 texts under the label 'bad'",
+        ),
+    ],
+)
 @pytest.mark.parametrize("restart", [[], ["--restart"]])
-def test_a_folder_of_another_program_is_left_alone(capsys, tmp_path, restart):
+def test_texts_that_nothing_can_learn_from_change_nothing(
+    run, folder, tmp_path, content, message, restart
+):
+    (tmp_path / "mine.csv").write_text(SET + content, encoding="utf-8")
+    out = folder if restart else tmp_path / "out"
+    before = contents(out)
+    words = ["train", "--data", tmp_path / "mine.csv", "--architecture", "bag", *restart]
+    code, _, err = run(*words, "--out", out)
+    assert code == 2
+    assert message in err
+    assert contents(out) == before
+    assert out.exists() == bool(restart)
+
+
+@needs_keras
+@pytest.mark.parametrize("restart", [[], ["--restart"]])
+def test_a_folder_of_another_program_is_left_alone(run, tmp_path, restart):
     (tmp_path / "config.json").write_text('{"format": "language-1"}', encoding="utf-8")
-    (tmp_path / "weights.npz").write_bytes(b"theirs")
     before = contents(tmp_path)
-    code, out, err = run(capsys, "train", "--out", tmp_path, *restart)
+    code, out, err = run("train", "--out", tmp_path, *restart)
     assert (code, out) == (2, "")
-    assert "config.json and weights.npz of something else" in err
+    assert "config.json of something else" in err
     assert contents(tmp_path) == before
 
 
 @needs_keras
-def test_an_export_does_not_replace_another_model(capsys, folder, tmp_path):
+def test_an_export_does_not_replace_another_model(run, folder, tmp_path):
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     before = contents(tmp_path)
-    code, out, err = run(capsys, "export", folder, "--out", tmp_path)
+    code, out, err = run("export", folder, "--out", tmp_path)
     assert (code, out) == (2, "")
-    assert "config.json of something else, which would be replaced" in err
+    assert "holds a text classifier, which would be replaced" in err
     assert contents(tmp_path) == before
 
 
 @needs_keras
 @pytest.mark.parametrize("command", ["train", "export"])
-def test_a_full_disk_at_the_end_names_the_file_and_says_what_to_do(
-    capsys, folder, tmp_path, monkeypatch, command
+def test_a_full_disk_at_the_end_says_what_to_do_and_leaves_the_old_model(
+    run, folder, tmp_path, monkeypatch, command
 ):
-    from companion.tasks import TextClassifier
-    from companion.training import checkpoints
+    from companion._common import files
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    table = write_table(tmp_path / "mine.csv", range(1))
     words = {
-        "train": ["--data", folder.parent / "mine.csv", "--architecture", "bag"],
+        "train": ["--data", table, "--architecture", "bag", "--epochs", "1", "--restart"],
         "export": [folder],
     }[command]
-    monkeypatch.setattr(TextClassifier, "fit", lambda *_, **__: None)
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
-    code, out, err = run(capsys, command, *words, "--out", tmp_path / "out")
-    assert (code, out) == (1, "")
-    assert re.search(r"No space left.*(run.json|model.onnx).*Free some space", err)
-    assert not [path for path in contents(tmp_path) if path.name != ".lock"]
+    out = folder if command == "train" else tmp_path / "out"
+    before = contents(out)
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        code, shown, err = run(command, *words, "--out", out)
+    assert (code, shown) == (1, "")
+    assert re.search(r"No space left.*Free some space", err, re.DOTALL)
+    names = {path.name for path in contents(out)} - {".lock"}
+    assert names == {path.name for path in before} - {".lock"}
+    assert all(
+        contents(out)[path] == content for path, content in before.items() if path.name != ".lock"
+    )
 
 
 @needs_keras
-def test_a_place_that_cannot_be_written_is_noticed_before_the_training(capsys, tmp_path):
+def test_a_place_that_cannot_be_written_is_noticed_before_the_training(run, tmp_path):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    code, out, err = run(capsys, "train", "--out", tmp_path / "file" / "model")
+    code, out, err = run("train", "--out", tmp_path / "file" / "model")
     assert (code, out) == (1, "")
     assert "Cannot write in" in err
 
 
 @needs_keras
-def test_restart_trains_anew_and_leaves_foreign_files_alone(capsys, tmp_path):
+def test_restart_trains_anew_and_leaves_foreign_files_alone(run, tmp_path):
     table = write_table(tmp_path / "mine.csv", range(2))
     words = ["train", "--data", table, "--architecture", "bag", "--out", tmp_path / "out"]
-    assert run(capsys, *words, "--epochs", "1")[0] == 0
+    assert run(*words, "--epochs", "1")[0] == 0
     (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
-    code, out, _ = run(capsys, *words, "--epochs", "2", "--seed", "1", "--restart")
+    code, out, _ = run(*words, "--epochs", "2", "--seed", "1", "--restart")
     assert code == 0
     assert out.startswith("2 epochs")
     assert (tmp_path / "out" / "notes.txt").exists()
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["options"]["seed"] == 1
 
 
 @needs_keras
-def test_other_arguments_on_an_unfinished_folder_say_what_differs(capsys, tmp_path, monkeypatch):
+def test_what_failed_while_saving_is_saved_by_the_same_command_and_by_no_other(
+    run, tmp_path, monkeypatch
+):
     from companion.tasks import TextClassifier
 
     table = write_table(tmp_path / "mine.csv", range(2))
     words = ["train", "--data", table, "--architecture", "bag", "--out", tmp_path / "out"]
+    words += ["--epochs", "1"]
     with monkeypatch.context() as patch:
         patch.setattr(TextClassifier, "save", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            cli.main([str(word) for word in [*words, "--epochs", "1"]])
-    code, _, err = run(capsys, *words, "--epochs", "1", "--batch-size", "8")
+        code, _, err = run(*words)
     assert code == 1
-    assert "batch_size was 32 and is now 8" in err
+    assert "ZeroDivisionError" in err
+    code, _, err = run(*words, "--batch-size", "8")
+    assert code == 2
+    assert "--batch-size was 32 and is now 8" in err
+    code, _, err = run(*words)
+    assert code == 0
+    assert "Continuing after epoch-0001" in err
+
+
+@needs_keras
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_a_table_whose_name_is_no_text_is_learnt_from_and_saved(run, tmp_path):
+    table = write_table(tmp_path / "mine.csv", range(1)).rename(tmp_path / "f\udcfcr.csv")
+    words = ["train", "--data", table, "--architecture", "bag", "--epochs", "1"]
+    for _ in range(2):
+        assert run(*words, "--out", tmp_path / "out")[0] == 0
+    assert run("predict", tmp_path / "out", "good tea")[0] == 0
 
 
 @needs_keras
@@ -393,25 +275,25 @@ def test_training_killed_and_started_again_saves_the_same_weights(tmp_path):
         time.sleep(0.01)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     assert process.wait() != 0
-    assert not (tmp_path / "killed" / "weights.npz").exists()
+    assert not (tmp_path / "killed" / "config.json").exists()
 
     for name in ("killed", "whole"):
         command = [*train, str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ("Continuing after epoch-" in done.stderr) == (name == "killed")
-    killed, whole = ((tmp_path / name / "weights.npz").read_bytes() for name in ("killed", "whole"))
-    assert killed == whole
+    killed, whole = ((tmp_path / name / "config.json").read_bytes() for name in ("killed", "whole"))
+    assert killed == whole  # it holds the weights' hash
 
 
 @needs_keras
-def test_evaluate_puts_intervals_and_baselines_beside_the_accuracy(capsys, folder, tmp_path):
+def test_evaluate_puts_intervals_and_baselines_beside_the_accuracy(run, folder, tmp_path):
     table = write_table(tmp_path / "test.tsv", range(5, 8))
-    code, out, _ = run(capsys, "evaluate", folder, "--data", table)
+    code, out, _ = run("evaluate", folder, "--data", table)
     assert code == 0
     lines = out.splitlines()
     assert "120 texts" in lines[0]
-    accuracies = [float(line[32:37]) for line in lines[1:4]]
-    assert accuracies == [1, 1, 0.5]
+    accuracies = [re.search(r"[01]\.\d{3}", line)[0] for line in lines[1:4]]
+    assert accuracies == ["1.000", "1.000", "0.500"]
     assert all("95 % interval" in line for line in lines[1:4])
     assert "always 'praise'" in lines[3]
     assert "200 training texts" in lines[4]
@@ -419,31 +301,77 @@ def test_evaluate_puts_intervals_and_baselines_beside_the_accuracy(capsys, folde
 
 
 @needs_keras
-def test_evaluate_counts_the_tested_texts_that_were_learnt_from(capsys, folder):
-    code, out, _ = run(capsys, "evaluate", folder, "--data", folder.parent / "mine.csv")
+def test_evaluate_counts_the_tested_texts_that_were_learnt_from(run, folder):
+    code, out, _ = run("evaluate", folder, "--data", folder.parent / "mine.csv")
     assert code == 0
     assert "; 200 of the texts tested" in out
 
 
 @needs_keras
-def test_evaluate_needs_other_texts_than_a_file_that_was_learnt_from(capsys, folder):
-    code, out, err = run(capsys, "evaluate", folder)
+def test_evaluate_needs_other_texts_than_a_file_that_was_learnt_from(run, folder):
+    code, out, err = run("evaluate", folder)
     assert (code, out) == (2, "")
     assert "--data FILE" in err
 
 
 @needs_keras
-def test_evaluate_refuses_labels_that_the_classifier_does_not_know(capsys, folder, tmp_path):
+def test_evaluate_refuses_labels_that_the_classifier_does_not_know(run, folder, tmp_path):
     table = tmp_path / "test.csv"
     table.write_text("text,label\na,good\nb,bad\n", encoding="utf-8")
-    code, _, err = run(capsys, "evaluate", folder, "--data", table)
+    code, _, err = run("evaluate", folder, "--data", table)
     assert code == 2
     assert "it needs 'blame' and 'praise'" in err
 
 
 @needs_keras
-def test_predict_prints_label_probability_and_text(capsys, folder):
-    code, out, err = run(capsys, "predict", folder, "good tea", "awful\ttea 🙂\nindeed")
+@pytest.mark.parametrize("change", ["other labels", "more rows", "gone"])
+def test_evaluate_says_that_the_training_file_has_changed_and_goes_by_what_was_learnt(
+    run, tmp_path, change
+):
+    table = write_table(tmp_path / "mine.csv", range(2))
+    test = write_table(tmp_path / "test.csv", range(2))
+    words = ["train", "--data", table, "--architecture", "bag", "--epochs", "40"]
+    assert run(*words, "--out", tmp_path / "out")[0] == 0
+    text = table.read_text("utf-8")
+    if change == "other labels":  # the order of the alphabet would turn round
+        table.write_text(text.replace("praise", "a").replace("blame", "b"), "utf-8")
+    elif change == "more rows":
+        write_table(table, range(9))
+    else:
+        table.unlink()
+    code, out, err = run("evaluate", tmp_path / "out", "--data", test)
+    assert code == 0
+    assert ("cannot be read any more" if change == "gone" else "has changed since") in err
+    assert re.search(r"this classifier +1\.000", out)
+    assert "80 training texts" in out
+    assert "TF-IDF" not in out
+
+
+@needs_keras
+def test_evaluate_notes_a_test_that_misses_a_label(run, folder, tmp_path):
+    (tmp_path / "test.csv").write_text(SET + "good tea,praise\n", encoding="utf-8")
+    code, _, err = run("evaluate", folder, "--data", tmp_path / "test.csv")
+    assert code == 0
+    assert "all texts tested have the label 'praise'" in err
+
+
+@needs_keras
+def test_the_threshold_of_the_model_decides_unless_another_is_given(run, folder, tmp_path):
+    from companion.tasks import TextClassifier
+
+    classifier = TextClassifier.load(folder)
+    classifier.threshold = 1.0
+    classifier.save(tmp_path)
+    table = write_table(tmp_path / "test.csv", range(1))
+    assert run("predict", tmp_path, "good tea")[1].startswith("blame\t0.")
+    assert run("predict", tmp_path, "good tea", "--threshold", "0.5")[1].startswith("praise\t")
+    assert " 0.500 " in run("evaluate", tmp_path, "--data", table)[1]
+    assert " 1.000 " in run("evaluate", tmp_path, "--data", table, "--threshold", "0.5")[1]
+
+
+@needs_keras
+def test_predict_prints_label_probability_and_text(run, folder):
+    code, out, err = run("predict", folder, "good tea", "awful\ttea 🙂\nindeed")
     assert (code, err) == (0, "")
     (good, p_good, text), (bad, p_bad, other) = (line.split("\t") for line in out.splitlines())
     assert (good, text, bad, other) == ("praise", "good tea", "blame", "awful tea 🙂 indeed")
@@ -452,43 +380,51 @@ def test_predict_prints_label_probability_and_text(capsys, folder):
 
 
 @needs_keras
-def test_predict_reads_thousands_of_lines_and_counts_the_empty_ones(capsys, folder, tmp_path):
+def test_predict_gives_each_line_of_a_file_a_row_and_says_which_are_empty(run, folder, tmp_path):
     path = tmp_path / "reviews.txt"
-    path.write_bytes(b"\xef\xbb\xbf" + b"good tea\r\n\r\nbad tea\r\n" * 2000)
-    code, out, err = run(capsys, "predict", folder, "--file", path)
+    path.write_bytes(b"\xef\xbb\xbf" + b"good tea\r\n\r\nbad tea\r\n" * 500)
+    code, out, err = run("predict", folder, "--file", path)
     assert code == 0
-    assert [line.split("\t")[0] for line in out.splitlines()] == ["praise", "blame"] * 2000
-    assert "2,000 empty lines" in err
+    labels = [line.split("\t")[0] for line in out.split("\n")]
+    assert labels == ["praise", "", "blame"] * 500 + [""]
+    assert all(line.count("\t") == 2 for line in out.splitlines())
+    assert "each of 500 lines, the first of them line 2, is empty" in err
 
 
 @needs_keras
-def test_one_empty_line_is_one(capsys, folder, tmp_path):
-    (tmp_path / "reviews.txt").write_text("good tea\n\nbad tea\n", encoding="utf-8")
-    assert (
-        "1 empty line is left out"
-        in run(capsys, "predict", folder, "--file", tmp_path / "reviews.txt")[2]
-    )
+def test_predict_counts_lines_in_what_it_says_of_them(run, folder, tmp_path):
+    (tmp_path / "reviews.txt").write_text("\ngood tea\n\nqwerty\n", encoding="utf-8")
+    err = run("predict", folder, "--file", tmp_path / "reviews.txt")[2]
+    assert "line 4 holds nothing that the classifier knows" in err
 
 
-def test_standard_input_is_called_by_its_name(capsys, tmp_path, monkeypatch):
+@needs_keras
+def test_a_text_of_punctuation_only_is_predicted_with_a_note(run, folder):
+    code, out, err = run("predict", folder, ":-)", "good tea")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert "text 1 holds nothing that the classifier knows" in err
+
+
+def test_standard_input_is_called_by_its_name(run, tmp_path, monkeypatch):
     for content, message in ((b"\n", "input holds no text"), (b"\xff", "input is not UTF-8")):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-        code, _, err = run(capsys, "predict", tmp_path, "--file", "-")
+        code, _, err = run("predict", tmp_path, "--file", "-")
         assert code == 2
         assert f"error: standard {message}" in err
 
 
 @needs_keras
-def test_predict_reads_stdin(capsys, folder, monkeypatch):
+def test_predict_reads_stdin(run, folder, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("stale 汤\n".encode())))
-    code, out, _ = run(capsys, "predict", folder, "--file", "-")
+    code, out, _ = run("predict", folder, "--file", "-")
     assert code == 0
     assert out.startswith("blame\t")
 
 
 @needs_keras
-def test_predict_says_when_it_only_knows_the_base_rate(capsys, folder):
-    code, out, err = run(capsys, "predict", folder, "good tea", "qwerty", "很好")
+def test_predict_says_when_it_only_knows_the_base_rate(run, folder):
+    code, out, err = run("predict", folder, "good tea", "qwerty", "很好")
     assert code == 0
     assert len(out.splitlines()) == 3
     assert "2 texts, the first of them text 2, holds nothing" in err
@@ -496,35 +432,40 @@ def test_predict_says_when_it_only_knows_the_base_rate(capsys, folder):
 
 
 @needs_keras
-def test_predict_reads_the_beginning_of_a_megabyte_and_says_so(capsys, folder, tmp_path):
+def test_predict_reads_the_beginning_of_a_megabyte_and_says_so(run, folder, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("good " * 200_000, encoding="utf-8")
-    code, out, err = run(capsys, "predict", folder, "--file", path)
+    code, out, err = run("predict", folder, "--file", path)
     assert code == 0
     assert len(out) < 100
-    assert "text 1 is longer than 100 tokens" in err
+    assert "line 1 is longer than 100 tokens" in err
 
 
 @needs_keras
-def test_a_strangers_text_cannot_control_the_terminal(capsys, folder):
-    _, out, _ = run(capsys, "predict", folder, "good \x1b[2J\x07 tea")
+def test_a_strangers_text_cannot_control_the_terminal(run, folder):
+    _, out, _ = run("predict", folder, "good \x1b[2J\x07 tea")
     assert "\x1b" not in out
     assert "\x07" not in out
 
 
-def change_run(folder, target, **changes):
+def change(folder, target, **changes):
     """Copies a classifier into a folder and changes what is noted beside it."""
-    for path in folder.iterdir():
-        if path.is_file():
-            (target / path.name).write_bytes(path.read_bytes())
+    for path, content in contents(folder).items():
+        if path.parent == folder:
+            (target / path.name).write_bytes(content)
     run = json.loads((target / "run.json").read_bytes())
     (target / "run.json").write_text(json.dumps({**run, **changes}), encoding="utf-8")
 
 
 @needs_keras
-def test_a_strangers_label_cannot_control_the_terminal_or_add_a_column(capsys, folder, tmp_path):
-    change_run(folder, tmp_path, label_names=["\x1b]0;pwned\x07no", "b\tb" * 99])
-    _, out, _ = run(capsys, "predict", tmp_path, "good tea", "bad tea")
+def test_a_strangers_label_cannot_control_the_terminal_or_add_a_column(run, tmp_path):
+    from companion.tasks import TextClassifier
+
+    classifier = TextClassifier("bag", sequence_length=4)
+    names = ["\x1b]0;pwned\x07no", "b\tb" * 99]
+    classifier.fit(["good tea", "bad tea"] * 5, names * 5, epochs=1, progress=False)
+    classifier.save(tmp_path)
+    _, out, _ = run("predict", tmp_path, "good tea", "bad tea")
     assert "\x1b" not in out
     assert "\x07" not in out
     assert [line.count("\t") for line in out.splitlines()] == [2, 2]
@@ -535,21 +476,46 @@ def test_a_strangers_label_cannot_control_the_terminal_or_add_a_column(capsys, f
 @pytest.mark.parametrize(
     "changes",
     [
-        {"label_names": 5},
-        {"label_names": []},
-        {"label_names": None},
-        {"label_names": {"0": 1}},
-        {"label_names": [1, 2]},
+        {"labels": 5},
         {"data": 5},
-        {"is_file": "no"},
+        {"sha256": None},
+        {"options": []},
+        {"texts": "no"},
+        {"model": "0"},
     ],
 )
-def test_a_damaged_note_on_the_training_is_refused(capsys, folder, tmp_path, changes):
-    change_run(folder, tmp_path, **changes)
-    for command in (["predict", tmp_path, "good tea"], ["evaluate", tmp_path]):
-        code, out, err = run(capsys, *command)
-        assert (code, out) == (2, "")
-        assert "run.json is missing or damaged" in err
+def test_a_damaged_note_on_the_training_is_refused(run, folder, tmp_path, changes):
+    change(folder, tmp_path, **changes)
+    code, out, err = run("evaluate", tmp_path, "--data", folder.parent / "mine.csv")
+    assert (code, out) == (2, "")
+    assert "run.json is damaged" in err or "run.json belongs to another model" in err
+    assert run("predict", tmp_path, "good tea")[0] == 0  # which needs no such note
+
+
+@needs_keras
+def test_an_export_holds_nothing_of_where_the_classifier_came_from(run, folder, tmp_path):
+    assert run("export", folder, "--out", tmp_path / "small")[0] == 0
+    run_of = json.loads((folder / "run.json").read_bytes())
+    assert str(folder.parent).encode() not in (folder / "run.json").read_bytes()
+    for content in contents(tmp_path / "small").values():
+        assert str(folder.parent).encode() not in content
+        assert run_of["sha256"].encode() not in content
+
+
+@needs_keras
+def test_the_printed_next_command_can_be_pasted(run, folder, tmp_path):
+    import shlex
+
+    code, out, _ = run("export", folder, "--out", tmp_path / "模型 导出")
+    assert code == 0
+    command = shlex.split(out.partition("Next: ")[2])
+    assert command[:2] == ["companion", "serve"]
+    assert Path(command[2]) == tmp_path / "模型 导出"
+    table = folder.parent / "mine.csv"
+    words = ["--architecture", "bag", "--epochs", "40"]
+    out = run("train", "--data", table, *words, "--out", folder)[1]
+    command = shlex.split(out.splitlines()[0].partition("Use it: ")[2])
+    assert run(*command[1:])[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -562,92 +528,48 @@ def test_a_damaged_note_on_the_training_is_refused(capsys, folder, tmp_path, cha
         (["--file", "FILE"], b"\n \n", "holds no text"),
         (["--file", "FILE"], b"abc\xff", "byte 3 is 0xff"),
         (["--file", "FILE"], b"\x7fELF\0\0", "byte 4 is zero"),
+        (["good", "\udcff"], None, "text 2 holds bytes that are no UTF-8"),
     ],
 )
-def test_predict_refuses_what_is_no_text(capsys, tmp_path, words, content, message):
+def test_predict_refuses_what_is_no_text(run, tmp_path, words, content, message):
     if content is not None:
         (tmp_path / "FILE").write_bytes(content)
     words = [tmp_path / "FILE" if word == "FILE" else word for word in words]
-    code, out, err = run(capsys, "predict", tmp_path / "models", *words)
+    code, out, err = run("predict", tmp_path / "models", *words)
     assert (code, out) == (2, "")
     assert message in err
 
 
 @needs_keras
-def test_a_folder_without_a_classifier_is_refused(capsys, tmp_path):
+def test_a_folder_without_a_classifier_is_refused(run, tmp_path):
     for command in (["predict", tmp_path, "a text"], ["evaluate", tmp_path]):
-        code, _, err = run(capsys, *command)
+        code, _, err = run(*command)
         assert code == 2
         assert "no config.json" in err
 
 
 @needs_keras
-def test_predict_works_on_a_classifier_saved_from_python_and_evaluate_explains(
-    capsys, folder, tmp_path
-):
+def test_a_classifier_saved_from_python_can_be_used_and_evaluated(run, folder, tmp_path):
     from companion.tasks import TextClassifier
 
     TextClassifier.load(folder).save(tmp_path)
-    assert run(capsys, "predict", tmp_path, "good tea")[1].startswith("1\t")
-    code, _, err = run(capsys, "evaluate", tmp_path)
+    assert run("predict", tmp_path, "good tea")[1].startswith("praise\t")
+    code, _, err = run("evaluate", tmp_path)
     assert code == 2
-    assert "run.json is missing" in err
-
-
-@needs_keras
-def test_the_saved_run_names_the_data_and_the_labels(folder):
-    run = json.loads((folder / "run.json").read_bytes())
-    assert run["label_names"] == ["blame", "praise"]
-    assert run["data"] == str(folder.parent / "mine.csv")
-
-
-@pytest.mark.slow
-def test_a_closed_pipe_is_no_error_message():
-    command = [sys.executable, "-m", "companion.cli", "data"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait() == 1
-
-
-def test_cost_prints_the_bill_with_the_date_of_the_price(capsys):
-    words = ["cost", "--requests", "1e6", "--tokens-in", "200", "--tokens-out", "2"]
-    code, out, _ = run(capsys, *words, "--model", "gpt-6-luna")
+    assert "texts that nothing names" in err
+    code, out, _ = run("evaluate", tmp_path, "--data", folder.parent / "mine.csv")
     assert code == 0
-    assert "21.00" in out
-    assert "2026-11-20" in out
-    assert out.startswith("1,000,000 requests of 200 tokens in and 2 out")
-    assert len(run(capsys, *words)[1].splitlines()) > len(out.splitlines())
-
-
-def test_cost_repeats_the_numbers_as_they_were_given(capsys):
-    words = ["cost", "--requests", "0.5", "--tokens-in", "1e6", "--tokens-out", "0.25"]
-    assert "0.5 requests of 1,000,000 tokens in and 0.25 out" in run(capsys, *words)[1]
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["--requests", "-1"], "requests must be a number of at least 0"),
-        (["--tokens-in", "nan"], "tokens_in must be a number of at least 0"),
-        (["--tokens-out", "many"], "invalid float value"),
-        (["--model", "gpt-6-lunar"], "did you mean 'gpt-6-luna'?"),
-    ],
-)
-def test_an_impossible_bill_is_refused(capsys, given, message):
-    words = ["cost", "--requests", "1", "--tokens-in", "1", "--tokens-out", "1", *given]
-    code, out, err = run(capsys, *words)
-    assert (code, out) == (2, "")
-    assert message in err
+    assert "this classifier" in out
+    assert "Protocol" not in out
 
 
 @needs_keras
-def test_an_exported_classifier_is_served_as_the_trained_one_predicts(capsys, folder, tmp_path):
+def test_an_exported_classifier_is_served_as_the_trained_one_predicts(run, folder, tmp_path):
     import urllib.request
 
     from companion.tasks import TextClassifier
 
-    code, out, err = run(capsys, "export", folder, "--out", tmp_path / "small", "--quantize")
+    code, out, err = run("export", folder, "--out", tmp_path / "small", "--quantize")
     assert (code, err) == (0, "")
     assert "companion serve" in out
     command = [sys.executable, "-m", "companion.cli", "serve", tmp_path / "small", "--port", "0"]
@@ -656,10 +578,9 @@ def test_an_exported_classifier_is_served_as_the_trained_one_predicts(capsys, fo
         url = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
         body = json.dumps({"texts": ["good tea 1, really", "awful soup 2, really"]}).encode()
         answer = json.load(urllib.request.urlopen(f"{url}/predict", body, timeout=30))
-        with pytest.raises(SystemExit):
-            cli.main(["serve", str(folder), "--port", "many"])
+        assert run("serve", folder, "--port", "many")[0] == 2
         port = url.rpartition(":")[2]
-        code, _, err = run(capsys, "serve", tmp_path / "small", "--port", port)
+        code, _, err = run("serve", tmp_path / "small", "--port", port)
         assert code == 1
         assert f"port {port}, cannot be used" in err
     finally:
@@ -667,19 +588,20 @@ def test_an_exported_classifier_is_served_as_the_trained_one_predicts(capsys, fo
         rest, errors = server.communicate(timeout=30)
     assert [each["label"] for each in answer["predictions"]] == ["praise", "blame"]
     scores = TextClassifier.load(folder).predict_proba(json.loads(body)["texts"])
-    assert [each["score"] for each in answer["predictions"]] == pytest.approx(scores, abs=0.05)
+    found = [list(each["probabilities"].values()) for each in answer["predictions"]]
+    assert found == [pytest.approx(row, abs=0.05) for row in scores.tolist()]
     if sys.platform != "win32":
         assert (server.returncode, errors) == (0, "")
         assert "no request is left unanswered" in rest
 
 
 @needs_keras
-def test_export_and_serve_refuse_what_is_no_classifier(capsys, folder, tmp_path):
+def test_export_and_serve_refuse_what_is_no_classifier(run, folder, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04 cut off")
     for command in ("export", "serve"):
-        code, _, err = run(capsys, command, tmp_path / "model.keras")
+        code, _, err = run(command, tmp_path / "model.keras")
         assert code == 2
-        assert "Files that could run code (.keras, .h5, pickle) are not read" in err
-    code, _, err = run(capsys, "export", folder, "--out", folder)
+        assert "files that could run code are not read" in err
+    code, _, err = run("export", folder, "--out", folder)
     assert code == 2
     assert "own folder" in err

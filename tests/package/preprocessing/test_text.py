@@ -111,3 +111,29 @@ def test_numpy_s_whole_numbers_are_sizes_and_the_length_is_kept():
 def test_a_vocabulary_of_other_things_than_texts_is_refused():
     with pytest.raises(ValueError, match="vocabulary must hold strings only"):
         restore_vectorizer(["good", 3])
+
+
+@pytest.mark.tensorflow
+def test_texts_of_which_no_token_is_left_are_refused():
+    for split in ("word", "character"):
+        with pytest.raises(ValueError, match="no token is left"):
+            build_vectorizer([":)", ":-("], split=split)
+
+
+@pytest.mark.tensorflow
+def test_a_giant_text_is_counted_without_making_its_neighbours_as_large():
+    vectorizer = build_vectorizer(["good tea"])
+    giant, widths = "good cocoa " * 100_000, []
+    kind = type(vectorizer)
+
+    class Watched(kind):
+        def call(self, inputs):
+            found = super().call(inputs)
+            widths.append(int(np.prod(found.shape)))
+            return found
+
+    watched = Watched.from_config(vectorizer.get_config() | {"vocabulary": ["good", "tea"]})
+    tokens, unknown = count_tokens(watched, ["tea"] * 63 + [giant] + ["tea"] * 3)
+    assert tokens.tolist() == [1] * 63 + [200_000] + [1] * 3
+    assert unknown.tolist() == [0] * 63 + [100_000] + [0] * 3
+    assert max(widths) == 200_000
