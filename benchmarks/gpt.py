@@ -238,8 +238,8 @@ def measure(file: Path | None, minutes: float) -> Arrays:
     """Measures what the file does not hold yet, and keeps it there after each run."""
     from companion._common.files import write_atomically
 
-    evidence = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
-    settings = {"command": COMMAND, "versions": versions(), "variants": VARIANTS}
+    evidence: Arrays = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+    settings: Arrays = {"command": COMMAND, "versions": versions(), "variants": VARIANTS}
     evidence = evidence or settings | {"not_measured": {}, "peaks": [], "runs": []}
     for name, variant in VARIANTS.items():
         if why := missing(variant["engine"]):

@@ -165,8 +165,8 @@ def every_page_is_in_the_toc(root: Path) -> Iterator[str]:
 def every_line_of_the_source_has_its_page(root: Path) -> Iterator[str]:
     listed = [path for entry in toc_entries(root) if (path := toc_file(root, entry))]
     seen: Counter[int] = Counter()
-    for row in re.findall(r"^\| *S.*$", _read(root / "book" / "index.md"), re.M):
-        first, last, rest = re.fullmatch(r"\| *S(\d+)(?:–S(\d+))? *\|(.*)", row).groups()
+    rows = re.finditer(r"^\| *S(\d+)(?:–S(\d+))? *\|(.*)$", _read(root / "book" / "index.md"), re.M)
+    for first, last, rest in (row.groups() for row in rows):
         seen.update(range(int(first), int(last or first) + 1))
         pages = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", rest)
         for page in pages:

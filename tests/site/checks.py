@@ -59,7 +59,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 def has_target(page: Path, fragment: str) -> bool:
-    return not fragment or read(page).find(attrs={"id": fragment}) is not None
+    return not fragment or read(page).find(id=fragment) is not None
 
 
 def dead_links(site: Path) -> list[str]:

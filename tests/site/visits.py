@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from axe_playwright_python.base import AXE_SCRIPT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
 
 AXE_OPTIONS = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"],
@@ -50,13 +50,18 @@ def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: A
             route.abort()
 
     page.route("**/*", guard)
+    def answered(response: Response) -> None:
+        if not response.ok:
+            visit.errors.append(f"not there: {response.url}")
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            visit.errors.append(message.text)
+
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on("requestfailed", lambda request: visit.errors.append(f"not loaded: {request.url}"))
-    page.on("response", lambda answer: answer.ok or visit.errors.append(f"not there: {answer.url}"))
-    page.on(
-        "console",
-        lambda message: message.type == "error" and visit.errors.append(message.text),
-    )
+    page.on("response", answered)
+    page.on("console", said)
     page.goto(f"{base}{name}.html", wait_until="load")
     page.keyboard.press("Shift")  # the first key starts the explorers that are far from the view
     page.wait_for_function(
