@@ -47,6 +47,7 @@ def load_texts(name: str, label_names: Sequence[str] | None = None) -> TextDatas
 
     Example:
 
+    >>> from pathlib import Path
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "mine.csv")

@@ -67,6 +67,7 @@ def load_digits(num_train: int = 4000, num_test: int = 1000, seed: int = 0) -> I
 
     Example:
 
+    >>> import numpy as np
     >>> digits = load_digits(num_train=200, num_test=100)
     >>> digits.train.x.shape, str(digits.train.x.dtype), float(digits.train.x.max())
     ((200, 28, 28), 'float32', 1.0)

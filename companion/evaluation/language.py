@@ -40,6 +40,11 @@ def bits_per_byte(model: keras.Model, tokenizer: BytePairTokenizer, texts: Seque
 
     Example:
 
+    >>> import math
+    >>> from companion.models import build_gpt
+    >>> from companion.preprocessing import BytePairTokenizer
+    >>> from companion.models import build_gpt
+    >>> from companion.preprocessing import BytePairTokenizer
     >>> tokenizer = BytePairTokenizer(257)
     >>> model = build_gpt(257, 8, hidden_dim=8, num_layers=1)
     >>> for weight in model.weights:

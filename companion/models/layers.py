@@ -220,8 +220,8 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, to build the layer again."""
-        names = ("num_heads", "num_key_value_heads", "intermediate_dim", "rotary", "dropout")
-        names += ("gated", "rope_base", "epsilon")
+        names = ["num_heads", "num_key_value_heads", "intermediate_dim", "rotary", "dropout"]
+        names += ["gated", "rope_base", "epsilon"]
         config: dict[str, Any] = super().get_config()
         activation = keras.activations.serialize(self.activation)
         return config | {name: getattr(self, name) for name in names} | {"activation": activation}

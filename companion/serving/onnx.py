@@ -57,6 +57,8 @@ def export_onnx(
 
     Example:
 
+    >>> import tempfile
+    >>> import numpy as np
     >>> from companion.tasks import TextClassifier
     >>> classifier = TextClassifier("bag", sequence_length=4, vocabulary_size=5)
     >>> history = classifier.fit(["good tea", "bad tea"] * 10, [1, 0] * 10, progress=False)

@@ -95,6 +95,7 @@ class Service(Server):
 
     Example:
 
+    >>> import numpy as np
     >>> import urllib.request
     >>> class Coin:
     ...     def predict_proba(self, texts):

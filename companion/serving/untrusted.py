@@ -58,6 +58,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
 
     Example:
 
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> size = Path(folder, "model.pkl").write_bytes(b"\x80\x04.")
     >>> load_model(folder / "model.pkl")  # doctest: +ELLIPSIS

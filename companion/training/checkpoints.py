@@ -129,6 +129,7 @@ class CheckpointFolder:
 
     Example:
 
+    >>> import numpy as np
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     folder = CheckpointFolder(place)

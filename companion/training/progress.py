@@ -19,6 +19,8 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> bar = ProgressBar()

@@ -127,6 +127,7 @@ def fit_scaling_law(
             if `loss_floor` is out of range.
 
     Example:
+        >>> import numpy as np
         >>> true = ScalingLaw(1.8, 480.0, 0.35, 2100.0, 0.37)
         >>> n, d = np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11])
         >>> found = fit_scaling_law(n.ravel(), d.ravel(), true.loss(n, d).ravel())

@@ -89,6 +89,8 @@ class Trainer:
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> x = np.eye(2, dtype="float32")

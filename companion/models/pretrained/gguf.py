@@ -260,7 +260,8 @@ def _from_f16(blocks: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _from_q8_0(blocks: NDArray[np.uint8]) -> NDArray[np.float32]:
     scale = blocks[:, :2].copy().view("<f2").astype("float32")
-    return scale * blocks[:, 2:].view("int8")
+    found: NDArray[np.float32] = scale * blocks[:, 2:].view("int8")
+    return found
 
 
 def _from_q4_1(blocks: NDArray[np.uint8]) -> NDArray[np.float32]:
