@@ -230,7 +230,10 @@ class Server:
         self.local = all(map(is_loopback, addresses))
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.url = f"http://{host}:{sockets[0].getsockname()[1]}"
-        asyncio.run(self._serve(sockets, ready))
+        with contextlib.ExitStack() as opened:
+            for listener in sockets:
+                opened.enter_context(listener)
+            asyncio.run(self._serve(sockets, ready))
 
     async def _serve(self, sockets: list[socket.socket], ready: Callable[[str], object]) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -245,9 +248,9 @@ class Server:
             body_timeout=self.seconds,
             idle_connection_timeout=_IDLE_SECONDS,
         )
-        door = _Door(server, sockets)
         self.running.clear()
         self.begin()
+        door = _Door(server, sockets)
         try:
             if threading.current_thread() is threading.main_thread():
                 for sign in (signal.SIGINT, signal.SIGTERM):

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -189,15 +190,32 @@ def test_an_address_that_cannot_be_used_fails_at_the_start(host):
         Service(Counting(), host=host, allow_remote=True).start()
 
 
-def test_whatever_fails_at_the_start_is_passed_on():
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def test_whatever_fails_at_the_start_is_passed_on_and_frees_the_port():
     class Unready(Service):
         def begin(self):
             raise LookupError("no weights")
 
-    service = Unready(Counting())
+    port = free_port()
     for _ in range(2):
         with pytest.raises(LookupError, match="no weights"):
-            service.start()
+            Unready(Counting(), port=port).start()
+    with Service(Counting(), port=port) as service:
+        assert send(service, {"text": "Fine."})[0] == 200
+
+
+def test_whoever_waits_for_the_address_and_fails_ends_the_service():
+    def fail(url):
+        raise BrokenPipeError("nobody reads")
+
+    port = free_port()
+    for _ in range(2):
+        with pytest.raises(BrokenPipeError, match="nobody reads"):
+            Service(Counting(), port=port).run(ready=fail)
 
 
 @pytest.mark.parametrize("port", [70_000, -1, "80", 80.5, True])
@@ -281,9 +299,11 @@ def test_stopping_finishes_what_runs():
         stopping.result(30)
 
 
-def test_a_client_that_leaves_is_no_failure_and_its_texts_are_not_computed(caplog):
-    model = Counting()
+def test_a_client_that_leaves_is_no_failure_and_its_texts_are_not_computed(caplog, monkeypatch):
+    model, left = Counting(), threading.Semaphore(0)
     with Service(model) as service, ThreadPoolExecutor(2) as pool:
+        count = service.metrics.lost.inc
+        monkeypatch.setattr(service.metrics.lost, "inc", lambda: (count(), left.release()))
         model.gate.clear()
         first = pool.submit(send, service, {"text": "first"})
         assert model.entered.wait(10)
@@ -291,8 +311,7 @@ def test_a_client_that_leaves_is_no_failure_and_its_texts_are_not_computed(caplo
             with half_sent(service) as leaving:
                 assert was_begun(leaving)
                 leaving.sendall(BODY)
-        # The service sees that somebody has left at the latest when it answers the next but one.
-        counted(service, "companion_requests_lost_total")
+        assert all(left.acquire(timeout=30) for _ in range(20))
         assert counted(service, "companion_requests_lost_total") == 20
         last = pool.submit(send, service, {"text": "last"})
         model.gate.set()
