@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-__all__ = ["Card", "Split", "TextDataset"]
+__all__ = ["Card", "Split", "TextDataset", "read_card"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,22 @@ class TextDataset:
     test: Split
     label_names: tuple[str, ...]
     card: Card
+
+
+@cache
+def read_card(name: str) -> Card:
+    """Read the card of a set that always comes in one way.
+
+    Args:
+        name: str. The set's name.
+
+    Returns:
+        A `Card`.
+
+    Example:
+
+    >>> read_card("cdnow").title
+    'Purchases of compact discs (CDNOW)'
+    """
+    cards = yaml.safe_load(Path(__file__).with_name("cards.yml").read_text("utf-8"))
+    return Card(**cards[name])

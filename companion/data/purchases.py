@@ -8,25 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from companion.data._packaged import read_verified
-from companion.data.cards import Card
+from companion.data.cards import Card, read_card
 
-__all__ = ["CDNOW_CARD", "PurchaseDataset", "load_cdnow"]
+__all__ = ["PurchaseDataset", "load_cdnow"]
 
 
 _SHA256 = "eff6889ed364c5199d6eacbbeb7a6d559971df4406ac876f322c373f00a072ef"
-
-CDNOW_CARD = Card(
-    title="Purchases of compact discs (CDNOW)",
-    source="Orders of a web shop's customers (Fader & Hardie, 2001), inside the Python package "
-    "lifetimes.",
-    licence="lifetimes is MIT; no licence for the data was found. They are loaded from the "
-    "installed package at run time and never redistributed.",
-    examples="69,659 purchases of 23,570 customers, 1 January 1997 to 30 June 1998.",
-    use="Learning and comparing methods that say who buys again.",
-    limits="Everybody bought for the first time in the first three months of 1997: nothing is said "
-    "of later customers. A customer who is gone is not told from one who waits. One shop of the "
-    "web's first years, and what was bought is not recorded.",
-)
 
 
 @dataclass(frozen=True)
@@ -78,5 +65,5 @@ def load_cdnow() -> PurchaseDataset:
         days=np.array([f"{day[:4]}-{day[4:6]}-{day[6:]}" for day in days], "datetime64[D]"),
         numbers=np.array(numbers, np.int64),
         amounts_usd=np.array(amounts, np.float64),
-        card=CDNOW_CARD,
+        card=read_card("cdnow"),
     )

