@@ -35,7 +35,13 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.front_matter import front_matter_plugin
 
 from tools import comparison
 
@@ -136,57 +142,76 @@ class _Text:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.lines = text.splitlines(keepends=True)
+        self.starts = [0, *accumulate(map(len, self.lines))]
 
     def blank(self, start: int, end: int) -> None:
         gone = re.sub(r"[^\n]", " ", self.text[start:end])
         self.text = self.text[:start] + gone + self.text[end:]
 
+    def blank_lines(self, first: int, last: int) -> None:
+        self.blank(self.starts[first], self.starts[last])
+
     def blank_all(self, pattern: re.Pattern[str]) -> None:
         self.text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text)
 
 
-_FENCE = re.compile(r"^[ \t>]*(?:[-*+][ \t]+)?(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>[^`\n]*)$")
-_DIRECTIVE = re.compile(r"\{(?P<name>[\w:.-]+)\}(?P<argument>.*)")
+_MARKDOWN = MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin)
+_MARKDOWN.disable("inline")  # only blocks are asked for
+_DIRECTIVE = re.compile(r"\{(?P<name>[\w:.-]+)\}")
 
 
-def _blank_blocks(text: _Text) -> None:
-    """Blank fenced code, directive lines, front matter and options but those that are read out."""
-    front = re.match(r"---\n.*?\n---\n", text.text, re.S)
-    stack: list[tuple[str, bool]] = []  # the opening fence, and whether its content is code
-    options = "-" if front else ""  # ":" field options may follow, "-" inside a YAML block
+def _blank_blocks(text: _Text, source: str, first: int = 0) -> None:
+    """Blank code, directive lines, front matter and options but those that are read out.
+
+    ``source`` is the part of the text that begins on its line ``first``.
+    """
+    for token in _MARKDOWN.parse(source):
+        begin, end = (first + line for line in token.map or (0, 0))
+        if token.type == "code_block":
+            text.blank_lines(begin, end)
+        elif token.type == "front_matter":
+            _blank_options(text, begin, end)
+        elif token.type in {"fence", "colon_fence"}:
+            _blank_fence(text, token, begin, end)
+
+
+def _blank_fence(text: _Text, token: Token, begin: int, end: int) -> None:
+    directive = _DIRECTIVE.match(token.info.strip())
+    name = directive["name"].split(":")[-1] if directive else ""
+    if name in CODE_DIRECTIVES or (not directive and token.type == "fence"):
+        text.blank_lines(begin, end)
+        return
+    opening = text.lines[begin]
+    titled = directive and name not in UNTITLED_DIRECTIVES
+    start = text.starts[begin]
+    text.blank(start, start + (opening.index("}") + 1 if titled else len(opening)))
+    if begin < end - 1 and text.lines[end - 1].strip(" \t\n>").startswith(token.markup):
+        text.blank_lines(end - 1, end)
+    inside = token.content.splitlines(keepends=True)
+    options = _count_options(inside) if directive else 0
+    _blank_options(text, begin + 1, begin + 1 + options)
+    _blank_blocks(text, "".join(inside[options:]), begin + 1 + options)
+
+
+def _count_options(lines: list[str]) -> int:
+    """How many lines a directive's options take: `:name: value`, or YAML between two rules."""
+    if lines and lines[0].strip() == "---":
+        return next((i + 1 for i, line in enumerate(lines) if i and line.strip() == "---"), 0)
+    return next((i for i, line in enumerate(lines) if not re.match(r":[\w-]+:", line)), len(lines))
+
+
+def _blank_options(text: _Text, first: int, last: int) -> None:
     told = -1  # the indent of the option that is being read out
-    position = 0
-    for line in text.text.splitlines(keepends=True):
-        start, position = position, position + len(line)
-        bare = line.strip(" \t\n>")
-        fence = _FENCE.match(line.rstrip("\n"))
-        bare_fence = fence["fence"] if fence and not fence["info"].strip() else ""
-        if stack and bare_fence.startswith(stack[-1][0]):
-            stack.pop()
-            text.blank(start, position)
-        elif stack and stack[-1][1]:
-            text.blank(start, position)
-        elif options and (options == "-" or bare == "---" or re.match(r":[\w-]+:", bare)):
-            if bare == "---":
-                options = "" if options == "-" and start else "-"
-            indent = len(line) - len(line.lstrip())
-            if TOLD.match(line):
-                told = indent
-            elif bare and indent <= told:
-                told = -1
-            if told < 0:
-                text.blank(start, position)
-        elif fence:
-            directive = _DIRECTIVE.match(fence["info"].strip())
-            name = directive["name"].split(":")[-1] if directive else ""
-            code = name in CODE_DIRECTIVES or (not directive and fence["fence"][0] != ":")
-            stack.append((fence["fence"], code))
-            titled = directive and not code and name not in UNTITLED_DIRECTIVES
-            title = line.index("}") + 1 if titled else len(line)
-            text.blank(start, start + title)
-            options, told = ":" if directive else "", -1
-        else:
-            options, told = "", -1
+    for number in range(first, last):
+        line = text.lines[number]
+        indent = len(line) - len(line.lstrip())
+        if TOLD.match(line):
+            told = indent
+        elif line.strip() and indent <= told:
+            told = -1
+        if told < 0:
+            text.blank_lines(number, number + 1)
 
 
 def _blank_inline(text: _Text) -> None:
@@ -201,7 +226,7 @@ def _blank_inline(text: _Text) -> None:
 def scan(source: str) -> Prose:
     """Find the bound numbers, the unbound ones and the broken markers of a Markdown text."""
     prose, text = Prose(), _Text(source)
-    _blank_blocks(text)
+    _blank_blocks(text, source)
     _blank_inline(text)
     for found in list(BOUND.finditer(text.text)):
         line = source.count("\n", 0, found.start()) + 1
