@@ -205,3 +205,12 @@ def test_ids_of_any_kind_of_whole_number_are_read():
     assert FITTED.decode(ids) == FITTED.decode(iter(ids.tolist())) == "the tea"
     assert FITTED.decode([]) == ""
     assert FITTED.encode("") == []
+
+
+def test_every_byte_can_be_merged_and_no_piece_is_longer_than_a_word_can_be():
+    assert BytePairTokenizer.from_merges([(0, 0)]).vocabulary[256] == b"\0\0"
+    doubled = [(97, 97), *((256 + i, 256 + i) for i in range(5))]  # 2, 4 … 64 bytes
+    longest = BytePairTokenizer.from_merges([*doubled, (261, 260), (262, 97)])
+    assert max(map(len, longest.vocabulary[:-1])) == 97  # a space and 24 characters of four bytes
+    with pytest.raises(ValueError, match="98 bytes, more than 97"):
+        BytePairTokenizer.from_merges([*doubled, (261, 260), (262, 256)])
