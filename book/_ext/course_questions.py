@@ -25,11 +25,11 @@ from tools import questions
 logger = logging.getLogger(__name__)
 
 
-class Box(nodes.General, nodes.Element):
+class Box(nodes.General, nodes.Element):  # type: ignore[misc]  # docutils is untyped
     """An HTML element that holds blocks; its ``tag`` and ``html`` say which."""
 
 
-class Line(nodes.General, nodes.TextElement):
+class Line(nodes.General, nodes.TextElement):  # type: ignore[misc]  # as above
     """An HTML element that holds text."""
 
 
@@ -128,10 +128,12 @@ def pass_by(translator: Any, node: Any) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    drawn = {"html": (visit_html, depart_html)}
-    other = dict.fromkeys(("latex", "man", "texinfo", "text"), (pass_by, pass_by))
+    visitors: dict[str, Any] = dict.fromkeys(
+        ("latex", "man", "texinfo", "text"), (pass_by, pass_by)
+    )
+    visitors["html"] = (visit_html, depart_html)
     for kind in (Box, Line):
-        app.add_node(kind, **drawn, **other)
+        app.add_node(kind, **visitors)
     for name in questions.KINDS:
         app.add_directive(name, DrawQuestion)
     app.add_transform(CheckPage)
