@@ -31,8 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if "not tensorflow" in session.config.option.markexpr and "tensorflow" in sys.modules:
         raise pytest.UsageError(
-            "Collecting the fast tests has imported TensorFlow. Import it, keras and "
-            "companion._common.backend inside the tests that need them, and mark these 'tensorflow'."
+            "Collecting the fast tests has imported TensorFlow. Import it, keras "
+            "and companion._common.backend inside the tests that need them, and mark "
+            "these 'tensorflow'."
         )
 
 
