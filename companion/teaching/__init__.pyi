@@ -15,3 +15,4 @@ from .style import MUTED as MUTED
 from .style import PALETTE as PALETTE
 from .threshold_explorer import explore_threshold_value as explore_threshold_value
 from .words.figure import describe as describe
+from .words.numbers import large_number as large_number

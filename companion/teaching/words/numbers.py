@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["AxisWords", "named", "number", "one_line", "round_significant", "sample", "spread"]
+__all__ = [
+    "AxisWords",
+    "large_number",
+    "named",
+    "number",
+    "one_line",
+    "round_significant",
+    "sample",
+    "spread",
+]
 
 
 def round_significant(value: float, digits: int) -> float:
@@ -31,6 +40,38 @@ def round_significant(value: float, digits: int) -> float:
     if abs(value) < 1e6 and abs(value - round(value)) <= 1e-9 * abs(value):
         return float(round(value))
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+_SIZES = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"), (0.0, ""))
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def large_number(value: float, digits: int = 2) -> str:
+    """Writes a number as people say it: in millions, billions or trillions, or as a power of ten.
+
+    Args:
+        value: float. A finite number.
+        digits: int of at least 1. Significant digits. Defaults to `2`.
+
+    Returns:
+        A str.
+
+    Raises:
+        ValueError: If `value` is not finite, or `digits` less than 1.
+
+    Example:
+        >>> [large_number(value) for value in (1_380_000, 96e9, 4_920, 2e23)]
+        ['1.4 million', '96 billion', '4,900', '2.0 × 10²³']
+    """
+    if not math.isfinite(value) or digits < 1:
+        raise ValueError(f"value={value!r} must be finite, and digits={digits!r} at least 1.")
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    rounded, exponent = float(f"{mantissa}e{power}"), int(power)
+    if exponent >= 15:
+        return f"{mantissa} × 10{str(exponent).translate(_RAISED)}"
+    unit, name = next((unit, name) for unit, name in _SIZES if abs(rounded) >= unit)
+    decimals = max(0, digits - 1 - exponent + (round(math.log10(unit)) if unit else 0))
+    return f"{rounded / (unit or 1):,.{decimals}f}{name}"
 
 
 LIST_ALL = 12  # items; a longer list is sampled

@@ -20,6 +20,7 @@ from companion.teaching import (
     describe,
     figure,
     label_lines,
+    large_number,
     plot_calibration,
     plot_learning_curve,
     plot_threshold_value,
@@ -89,6 +90,34 @@ def test_rounding_twice_is_rounding_once(x: float, digits: int) -> None:
 )
 def test_unusual_numbers_have_names(value: float, text: str) -> None:
     assert number(value, 3) == text
+
+
+WORDS = {" trillion": "e12", " billion": "e9", " million": "e6", " × 10": "e", ",": ""}
+LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+
+@few
+@given(st.floats(-1e30, 1e30, allow_nan=False), st.integers(1, 5))
+def test_a_large_number_says_the_rounded_value(value: float, digits: int) -> None:
+    text = large_number(value, digits)
+    for word, sign in WORDS.items():
+        text = text.replace(word, sign)
+    said = float(text.translate(LOWERED))
+    assert said == pytest.approx(float(f"{value:.{digits - 1}e}"), rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999_999, "1.0 million"), (-2.5e9, "-2.5 billion"), (0, "0.0"), (1.4e8, "140 million")],
+)
+def test_a_large_number_is_said_as_people_say_it(value: float, text: str) -> None:
+    assert large_number(value) == text
+
+
+@pytest.mark.parametrize(("value", "digits"), [(math.nan, 2), (math.inf, 2), (1.0, 0)])
+def test_no_words_for_what_is_no_number(value: float, digits: int) -> None:
+    with pytest.raises(ValueError, match="must be finite"):
+        large_number(value, digits)
 
 
 @few
