@@ -34,6 +34,36 @@ def test_no_other_split_of_the_budget_gives_a_lower_loss(law, compute):
         assert other >= law.loss(parameters, tokens) * (1 - 1e-12)
 
 
+@given(law=CONSTANTS, n=st.floats(1e3, 1e12), d=st.floats(1e3, 1e12), factor=st.floats(1.01, 10))
+@settings(deadline=None)
+def test_more_parameters_or_tokens_never_raise_the_loss_which_stays_above_the_floor(
+    law, n, d, factor
+):
+    loss = law.loss(n, d)
+    assert law.loss_floor <= law.loss(n * factor, d) <= loss
+    assert law.loss_floor <= law.loss(n, d * factor) <= loss
+    assert law.loss(n * factor, d * factor) < loss
+
+
+@given(law=CONSTANTS, n=st.floats(1e3, 1e12), d=st.floats(1e3, 1e12))
+@settings(deadline=None)
+def test_each_term_above_the_floor_falls_by_its_own_exponent(law, n, d):
+    a, b = law.a / n**law.alpha, law.b / d**law.beta
+    assert law.loss(n, d) == pytest.approx(law.loss_floor + a + b, rel=1e-12)
+    doubled = law.loss_floor + a / 2**law.alpha + b / 2**law.beta
+    assert law.loss(2 * n, 2 * d) == pytest.approx(doubled, rel=1e-9)
+
+
+@given(law=CONSTANTS, compute=st.floats(1e15, 1e24), factor=st.floats(1.01, 100))
+@settings(deadline=None)
+def test_a_larger_budget_is_split_by_the_ratio_of_the_exponents(law, compute, factor):
+    parameters, tokens = law.optimal(compute)
+    more_parameters, more_tokens = law.optimal(compute * factor)
+    share = law.beta / (law.alpha + law.beta)
+    assert more_parameters / parameters == pytest.approx(factor**share, rel=1e-9)
+    assert more_tokens / tokens == pytest.approx(factor ** (1 - share), rel=1e-9)
+
+
 def test_the_optimum_is_the_one_that_a_search_finds():
     found = minimize_scalar(
         lambda log_n: float(LAW.loss(np.exp(log_n), 1e21 / 6 / np.exp(log_n))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import subprocess
@@ -26,19 +27,85 @@ def keras():
     return keras
 
 
+def build_dropout(
+    keras,
+    seed=0,
+    rate=0.3,
+    loss="binary_crossentropy",
+    optimizer="adam",
+    activation="sigmoid",
+):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(rate)]
+    output = keras.layers.Dense(1, activation=activation)
+    model = keras.Sequential([keras.Input((6,)), *layers, output])
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
 @pytest.fixture
 def build(keras):
     """Returns a builder of a compiled model with dropout."""
+    return functools.partial(build_dropout, keras)
 
-    def build(seed=0, rate=0.3, loss="binary_crossentropy", optimizer="adam"):
-        keras.utils.set_random_seed(seed)
-        layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(rate)]
-        output = keras.layers.Dense(1, activation="sigmoid")
-        model = keras.Sequential([keras.Input((6,)), *layers, output])
-        model.compile(optimizer, loss, metrics=["accuracy"])
-        return model
 
-    return build
+TITLES = RNG.integers(0, 30, (50, 4)).astype("int32")
+TWO_INPUTS = {"numbers": X, "title": TITLES}
+TWO_OUTPUTS = {"kind": RNG.integers(0, 3, 50), "price": X[:, :1].astype("float64")}
+
+
+def build_two_inputs(keras, seed=0):
+    """Returns a compiled model with two inputs and two outputs."""
+    keras.utils.set_random_seed(seed)
+    numbers, title = (
+        keras.Input((6,), name="numbers"),
+        keras.Input((4,), dtype="int32", name="title"),
+    )
+    words = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(30, 5)(title))
+    both = keras.layers.Dropout(0.2)(keras.layers.Concatenate()([numbers, words]))
+    kind = keras.layers.Dense(3, activation="softmax", name="kind")(both)
+    price = keras.layers.Dense(1, name="price")(both)
+    model = keras.Model({"numbers": numbers, "title": title}, {"kind": kind, "price": price})
+    model.compile("adam", {"kind": "sparse_categorical_crossentropy", "price": "mse"})
+    return model
+
+
+SENTENCES = RNG.integers(1, 30, (50, 5)).astype("int32")
+SENTENCES[::2, 3:] = 0  # padding
+SEQ2SEQ = {"source": SENTENCES[:, ::-1].copy(), "target": np.roll(SENTENCES, 1, axis=1)}
+REAL = (SENTENCES != 0).astype("float32")
+
+
+def build_seq2seq(keras, seed=0):
+    """Returns a compiled model that reads a source and continues a target."""
+    keras.utils.set_random_seed(seed)
+    inputs = {name: keras.Input((5,), dtype="int32", name=name) for name in ("source", "target")}
+    embedding = keras.layers.Embedding(30, 6)
+    meaning = keras.layers.GRU(6)(embedding(inputs["source"]))
+    states = keras.layers.GRU(6, return_sequences=True)(
+        embedding(inputs["target"]), initial_state=meaning
+    )
+    model = keras.Model(inputs, keras.layers.Dense(30)(states))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, weighted_metrics=["accuracy"])
+    return model
+
+
+CASES = {
+    "dropout": lambda keras: (
+        build_dropout(keras),
+        {"validation_data": HELD_OUT, "patience": 3},
+    ),
+    "two_inputs": lambda keras: (
+        build_two_inputs(keras),
+        {"x": TWO_INPUTS, "y": TWO_OUTPUTS, "validation_data": (TWO_INPUTS, TWO_OUTPUTS)},
+    ),
+    "seq2seq": lambda keras: (
+        build_seq2seq(keras),
+        {"x": SEQ2SEQ, "y": SENTENCES, "sample_weight": REAL, "patience": 3}
+        | {"validation_data": (SEQ2SEQ, SENTENCES, REAL)},
+    ),
+}
 
 
 def train(model, checkpoint_dir=None, *, seed=0, x=X, y=Y, **settings):
@@ -56,34 +123,70 @@ def same(one, other):
     )
 
 
-def test_each_epoch_has_its_own_order_that_depends_on_seed_and_epoch_only():
-    from companion.training.trainer import _Rows
+@pytest.fixture
+def watched(keras):
+    """Returns a model that writes down the batches that it is given, and the list of them."""
+    seen = []
 
-    def order(seed, epoch):
-        rows = _Rows(np.arange(50), np.arange(50), 16, seed)
-        rows.start(epoch)
-        return np.concatenate([rows[i][0] for i in range(len(rows))]).tolist()
+    class Watched(keras.Sequential):
+        def train_step(self, data):
+            seen.append(keras.tree.map_structure(np.asarray, data))
+            return super().train_step(data)
 
-    orders = [order(seed, epoch) for seed in (0, 1) for epoch in range(3)]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 6
-    assert order(1, 2) == orders[5]
+    model = Watched([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model, seen
 
 
-@pytest.mark.parametrize(("size", "batches"), [(64, 2), (50, 2), (3, 1)])
-def test_tensorflow_reads_each_epochs_batches_from_a_set_that_no_thread_tunes(size, batches):
-    from companion.training.trainer import _for_fit, _Rows
+def numbers(count):
+    return np.arange(count, dtype="float32")[:, None]
 
-    rows = _Rows(np.arange(size), np.ones((size, 2), "float32"), 32, seed=3)
-    data = _for_fit(rows)
+
+def order(watched, **settings):
+    model, seen = watched
+    seen.clear()
+    train(model, x=numbers(50), y=numbers(50), **settings)
+    return np.concatenate([batch[0][:, 0] for batch in seen]).astype(int).tolist()
+
+
+def test_each_epoch_has_its_own_order_that_depends_on_seed_and_epoch_only(watched):
+    orders = []
+    for seed in (0, 1):
+        both = order(watched, seed=seed, epochs=3)
+        orders += [both[start : start + 50] for start in (0, 50, 100)]
+        assert order(watched, seed=seed, epochs=2) == both[:100]
+    assert all(sorted(epoch) == list(range(50)) for epoch in orders)
+    assert len({tuple(epoch) for epoch in orders}) == 6
+
+
+@pytest.mark.parametrize("size", [1, 16, 20, 50])
+def test_a_part_of_a_pass_shows_each_example_once_in_the_pass(watched, size):
+    seen = order(watched, epochs=2 * 50 // size, examples_per_epoch=size)
+    assert len(seen) == 2 * 50 // size * size
+    for start in (0, 50):
+        shown = seen[start : start + 50]
+        assert len(set(shown)) == len(shown)
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(64, [32, 32]), (50, [32, 18]), (3, [3])])
+def test_batches_hold_examples_and_their_own_targets_in_the_types_that_were_given(
+    watched, size, lengths
+):
+    model, seen = watched
+    train(model, x=numbers(size), y=-numbers(size).astype("float64"), batch_size=32, epochs=1)
+    assert [len(x) for x, y in seen] == lengths
+    for x, y in seen:
+        assert (x.dtype, y.dtype) == ("float32", "float64")
+        np.testing.assert_array_equal(x, -y)
+
+
+def test_tensorflow_reads_from_a_set_that_no_thread_tunes(build, monkeypatch):
+    model, given = build(), []
+    monkeypatch.setattr(model, "fit", lambda data, **settings: given.append(data))
+    train(model)
+    (data,) = given
     assert data.options().autotune.enabled is False
-    assert int(data.cardinality()) == len(rows) == batches
-    for epoch in (0, 1):
-        rows.start(epoch)
-        for index, (x, y) in enumerate(data.as_numpy_iterator()):
-            np.testing.assert_array_equal(x, rows[index][0])
-            assert y.dtype == np.float32
-            assert y.shape == (len(x), 2)
+    assert int(data.cardinality()) == 4
 
 
 def test_training_equals_a_plain_loop_over_the_documented_order(build):
@@ -119,40 +222,37 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from companion._common.backend import keras
-from tests.test_training import HELD_OUT, X, Y, build, train
-from companion.training import trainer as training
+from tests.package.training import test_trainer as tests
 
-folder, weights, kill = sys.argv[1:]
-start, fetch = training._Rows.start, training._Rows.__getitem__
+case, folder, weights, kill = sys.argv[1:]
 
-def note_epoch(rows, epoch):
-    rows.epoch = epoch
-    start(rows, epoch)
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
 
-def fetch_or_die(rows, index):
-    if kill == "kill" and (rows.epoch, index) == (2, 2):
-        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-    return fetch(rows, index)
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == (2, 2):
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
-training._Rows.start, training._Rows.__getitem__ = note_epoch, fetch_or_die
-model = build.__wrapped__(keras)()
-train(model, folder, validation_data=HELD_OUT, patience=3)
+model, call = tests.CASES[case](keras)
+tests.train(model, folder, callbacks=[Kill()] if kill == "kill" else [], **call)
 np.savez(weights, *map(np.asarray, model.variables))
 """
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_weights(build, tmp_path):
+@pytest.mark.parametrize("case", ["dropout", "two_inputs", "seq2seq"])
+def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_weights(keras, tmp_path, case):
     folder, weights = tmp_path / "checkpoints", tmp_path / "weights.npz"
-    command = [sys.executable, "-c", KILLED, str(folder), str(weights)]
+    command = [sys.executable, "-c", KILLED, case, str(folder), str(weights)]
     killed = subprocess.run([*command, "kill"], capture_output=True, text=True, check=False)
     assert killed.returncode != 0
     assert not weights.exists()
     assert [p.name for p in sorted(folder.glob("*.npz"))] == ["epoch-0001.npz", "epoch-0002.npz"]
 
     subprocess.run([*command, "finish"], capture_output=True, text=True, check=True)
-    never_stopped = build()
-    train(never_stopped, validation_data=HELD_OUT, patience=3)
+    never_stopped, call = CASES[case](keras)
+    train(never_stopped, **call)
     with np.load(weights, allow_pickle=False) as resumed:
         for variable, name in zip(never_stopped.variables, resumed.files, strict=True):
             assert (np.asarray(variable) == resumed[name]).all()
@@ -170,7 +270,7 @@ def test_early_stopping_keeps_the_best_epochs_weights_also_after_a_resume(build,
     settings = {"validation_data": HELD_OUT, "patience": 1, "epochs": 30}
     model, again = build(optimizer="sgd"), build(seed=99, optimizer="sgd")
     history = train(model, tmp_path, **settings)
-    losses = history.metrics["val_loss"]
+    losses = history.history["val_loss"]
     assert history.stopped_early
     assert history.epochs == history.best_epoch + 1 < 30
     assert losses[history.best_epoch - 1] == min(losses)
@@ -207,7 +307,7 @@ def test_low_precision_runs_resume_too(build, tmp_path, keras, policy):
 def test_without_held_out_data_the_training_loss_picks_the_best_epoch(build):
     history = train(build(rate=0))
     assert history.monitor == "loss"
-    assert history.best_epoch == 1 + int(np.argmin(history.metrics["loss"]))
+    assert history.best_epoch == 1 + int(np.argmin(history.history["loss"]))
 
 
 def test_a_full_disk_ends_training_and_freeing_space_continues_it(build, tmp_path, monkeypatch):
@@ -285,6 +385,15 @@ def test_a_loss_that_is_no_number_is_an_error_and_is_not_saved(build, tmp_path, 
             assert b"NaN" not in file["meta"].tobytes()
 
 
+def test_a_held_out_loss_that_is_no_number_is_an_error_and_is_not_saved(build, tmp_path):
+    far = (np.full_like(X, 1e38), Y)
+    with pytest.raises(
+        FloatingPointError, match=r"val_loss is (nan|inf) in epoch 1.*learning_rate"
+    ):
+        train(build(loss="mse", rate=0, activation=None), tmp_path, validation_data=far)
+    assert not list(tmp_path.glob("*.npz"))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -294,17 +403,56 @@ def test_a_loss_that_is_no_number_is_an_error_and_is_not_saved(build, tmp_path, 
         ({"x": ["a text"] * 50}, "build_vectorizer"),
         ({"y": np.where(Y, np.nan, 1)}, "y holds nan"),
         ({"validation_data": (X, Y[:9])}, "validation x has 50 examples and validation y has 9"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"epochs": 0}, "epochs=0"),
-        ({"patience": -1, "validation_data": HELD_OUT}, "patience=-1"),
+        ({"patience": -1, "validation_data": HELD_OUT}, "patience must be .* but is -1"),
         ({"patience": 2}, "needs held-out data"),
         ({"monitor": "val_f1"}, "monitor"),
-        ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(build, call, message):
     with pytest.raises(ValueError, match=message):
         train(build(), **call)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, float("nan"), float("inf"), True, "2", [1]])
+@pytest.mark.parametrize("name", ["batch_size", "epochs", "examples_per_epoch"])
+def test_a_number_of_things_that_is_none_is_refused(build, name, value):
+    with pytest.raises(ValueError, match=rf"{name} must be a whole number of at least 1"):
+        train(build(), **{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1, float("nan"), float("inf"), True, "2", [1]])
+def test_a_time_limit_that_is_no_time_is_refused(build, value):
+    with pytest.raises(ValueError, match=r"minutes=.* must be a finite number above 0"):
+        train(build(), minutes=value)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, True])
+def test_a_seed_that_is_no_whole_number_is_refused(build, seed):
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0"):
+        train(build(), seed=seed)
+
+
+def test_numbers_of_numpy_are_numbers_and_can_be_saved(build, tmp_path):
+    four = {"epochs": np.int64(4), "batch_size": np.int32(16), "seed": np.int64(0)}
+    model = build()
+    history = train(model, tmp_path, examples_per_epoch=np.int64(50), minutes=np.float32(9), **four)
+    assert history == train(build(), examples_per_epoch=50)
+
+
+def test_a_time_limit_stops_after_an_epoch_and_the_same_call_goes_on(build, tmp_path):
+    whole, stopped = build(), build()
+    train(whole, epochs=3)
+    for epochs in (1, 2, 3):
+        assert train(stopped, tmp_path, epochs=3, minutes=1e-9).epochs == epochs
+    assert same(whole, stopped)
+
+
+@pytest.mark.parametrize("progress", ["off", "on", None, 1])
+def test_another_word_for_progress_is_refused(build, progress):
+    from companion.training import Trainer
+
+    with pytest.raises(ValueError, match=r"progress=.*'auto' or True"):
+        Trainer(build(), progress=progress)
 
 
 def test_a_model_that_is_not_compiled_is_refused(keras):
@@ -373,10 +521,9 @@ def test_the_summary_is_one_line_without_what_other_machines_would_round_differe
 
 
 def test_a_notebook_gets_the_summary_and_silence_is_silent(build, monkeypatch, capsys):
-    import companion.training.trainer
     from companion.training import Trainer
 
-    monkeypatch.setattr(companion.training, "in_kernel", lambda: True)
+    monkeypatch.setattr("companion.training.trainer.in_kernel", lambda: True)
     history = Trainer(build()).fit(X, Y, epochs=1)
     assert capsys.readouterr().out == history.summary() + "\n"
     Trainer(build(), progress=False).fit(X, Y, epochs=1)
