@@ -335,6 +335,10 @@ class Handler(web.RequestHandler):
 
     async def answer(self) -> None:
         """Answers once the body is read, whatever the method: only then a refusal arrives."""
+        connection: Any = self.request.connection
+        if connection.stream.closed():  # the end came with the body, of which nobody is told
+            self.on_connection_close()
+            raise web.Finish
         self._refuse_strangers()
         method, methods = self.request.method, self._methods()
         if not self.allowed:
