@@ -77,7 +77,8 @@ def build_gpt(
     )
     if positions not in ("rotary", "learned"):
         raise ValueError(f"positions={positions!r} must be 'rotary' or 'learned'.")
-    if positions == "learned" and sequence_length is None:
+    learned = positions == "learned"
+    if learned and sequence_length is None:
         raise ValueError(
             "sequence_length=None needs positions='rotary': each learned position has "
             "a vector of its own, so their number must be given."
@@ -88,14 +89,14 @@ def build_gpt(
         vocabulary_size, hidden_dim, embeddings_initializer=small, name="token_embedding"
     )
     x = embed(ids)  # (batch, sequence_length, hidden_dim)
-    if positions == "learned":
+    if learned and sequence_length is not None:
         x = PositionEmbedding(sequence_length, name="position_embedding")(x)
     for i in range(num_layers):
         x = DecoderBlock(
             num_heads,
             num_key_value_heads,
             intermediate_dim,
-            rotary=positions == "rotary",
+            rotary=not learned,
             dropout=dropout,
             activation=activation,
             gated=gated,

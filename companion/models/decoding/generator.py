@@ -93,7 +93,8 @@ class TextGenerator:
         threads: int | None = None,
     ) -> None:
         self.tokenizer, self.weights, self._threads = tokenizer, weights, threads
-        self._asked_length, self._seen = context_length, None
+        self._asked_length = context_length
+        self._seen: tuple[Any, ...] | None = None
         self._model = None if isinstance(model, GPTWeights) else model
         self._source = model if isinstance(model, GPTWeights) else self._read_model()
         settings = self._source.settings
@@ -292,7 +293,7 @@ class TextGenerator:
                 f"The prompt has {len(ids):,} tokens, but the model reads at most "
                 f"{self.context_length:,}, its answer included. Shorten it."
             )
-        return ids
+        return list(ids)
 
     @cached_property
     def _guide(self) -> Guide:

@@ -86,7 +86,10 @@ class GPTGraph:
         )
         heads = settings.num_key_value_heads
         cache = ["batch", heads, "capacity", self.head_dim]
-        inputs = [("ids", wide, ["batch", "length"]), ("rows", wide, ["rows"])]
+        inputs: list[tuple[str, Any, list[Any]]] = [
+            ("ids", wide, ["batch", "length"]),
+            ("rows", wide, ["rows"]),
+        ]
         inputs += [("last", whole, ["batch"]), ("total", whole, [])]
         if settings.rotary:
             self._constant("cosines", self._angles(np.cos))
@@ -94,7 +97,7 @@ class GPTGraph:
         else:
             inputs.append(("positions", wide, ["batch", "length"]))
         x, branch = self._embed(), ""
-        outputs = []
+        outputs: list[tuple[str, Any, list[Any]]] = []
         for i in range(settings.num_layers):
             x, branch = self._block(f"block_{i}", x, branch)
             for kind in ("keys", "values"):
@@ -207,7 +210,7 @@ class GPTGraph:
             self._table(f"{name}/scales", scales)
         else:
             self._table(name, np.ascontiguousarray(table, dtype=self.precision))
-        return table.shape[1]
+        return int(table.shape[1])
 
     def _with_whole_heads(self, name: str, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fills each head up with zeros, which change no product, to a length that ORT takes."""

@@ -58,6 +58,8 @@ def generate_tokens(
     """
     check_sampling(temperature, top_k, top_p)
     vocabulary_size, sequence_length = model.output_shape[-1], model.input_shape[1]
+    if sequence_length is None:
+        raise ValueError("A model for sequences of any length must be given to TextGenerator.")
     prompt = np.asarray(prompt_ids)
     if prompt.ndim != 1 or not len(prompt) or prompt.dtype.kind not in "iu":
         raise ValueError("prompt_ids must be a sequence of at least one integer token id.")
@@ -137,25 +139,25 @@ def _loop(
     """Fills `ids` from `start` to `end`; all shapes are the model's, so it is compiled once."""
     embedding, norm = model.get_layer("token_embedding"), model.get_layer("final_norm")
     blocks = [layer for layer in model.layers if isinstance(layer, DecoderBlock)]
-    places = [layer for layer in model.layers if isinstance(layer, PositionEmbedding)]
+    positions = [layer for layer in model.layers if isinstance(layer, PositionEmbedding)]
     caches = tuple(block.empty_cache(1, model.input_shape[1]) for block in blocks)
 
-    def step(place: Any, ids: Any, caches: Any) -> tuple[Any, Any, Any]:
-        x = embedding(ops.reshape(ids[place], (1, 1)))
-        for layer in places:
-            x = layer(x, position=place)
+    def step(position: Any, ids: Any, caches: Any) -> tuple[Any, Any, Any]:
+        x = embedding(ops.reshape(ids[position], (1, 1)))
+        for layer in positions:
+            x = layer(x, position=position)
         kept = []
         for block, cache in zip(blocks, caches, strict=True):
-            x, updated = block(x, cache=cache, position=place)
+            x, updated = block(x, cache=cache, position=position)
             kept.append(updated)
         logits = ops.cast(embedding(norm(x), reverse=True)[0, 0], "float32")
-        drawn = _draw(logits / temperature, draws[place + 1], top_k, top_p)
-        token = ops.where(place + 1 < start, ids[place + 1], drawn)
-        ids = ops.slice_update(ids, (place + 1,), ops.reshape(token, (1,)))
-        return place + 1, ids, tuple(kept)
+        drawn = _draw(logits / temperature, draws[position + 1], top_k, top_p)
+        token = ops.where(position + 1 < start, ids[position + 1], drawn)
+        ids = ops.slice_update(ids, (position + 1,), ops.reshape(token, (1,)))
+        return position + 1, ids, tuple(kept)
 
     return ops.while_loop(
-        lambda place, ids, caches: place + 1 < end, step, (ops.array(0, "int32"), ids, caches)
+        lambda position, ids, caches: position + 1 < end, step, (ops.array(0, "int32"), ids, caches)
     )[1]
 
 

@@ -185,7 +185,7 @@ def _settings_of(file: GGUFFile) -> GPTSettings:
     if architecture != "llama":
         raise GGUFError(f"its architecture is {architecture!r}; only 'llama' can be read.")
     names = ("block_count", "embedding_length", "context_length", "feed_forward_length")
-    sizes = {name: metadata.get(f"llama.{name}") for name in names}
+    sizes: dict[str, Any] = {name: metadata.get(f"llama.{name}") for name in names}
     sizes["head_count"] = metadata.get("llama.attention.head_count")
     sizes["head_count_kv"] = metadata.get("llama.attention.head_count_kv", sizes["head_count"])
     for name, size in sizes.items():

@@ -6,7 +6,6 @@ in NumPy, so that neither PyTorch nor TensorFlow is needed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from companion._common.checking import check_texts
+from companion._common.cores import available_cores
 from companion._common.extras import import_extra
 from companion.data._packaged import read_packaged
 
@@ -82,7 +82,7 @@ def embed_texts(texts: Sequence[str], *, max_tokens: int = 128) -> _Array:
     # One thread for each product and one text a core: two threads that share each small product
     # wait for each other most of the time as soon as the machine has something else to do.
     threads = import_extra("threadpoolctl", "pretrained")
-    with threads.threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as cores:
+    with threads.threadpool_limits(1), ThreadPoolExecutor(available_cores()) as cores:
         list(cores.map(fill, _batches([len(row) for row in ids])))
     return vectors
 
@@ -119,11 +119,12 @@ def _load() -> tuple[Tokenizer, dict[str, _Array]]:
 
 def _encode(ids: NDArray[np.int64], weights: dict[str, _Array]) -> _Array:
     """Returns the vectors of texts of one length: ids (batch, tokens) to (batch, 384)."""
-    words, places, kinds = (
+    word_embeddings, position_embeddings, token_type_embeddings = (
         weights[f"embeddings.{kind}_embeddings.weight"]
         for kind in ("word", "position", "token_type")
     )
-    x = words[ids] + places[: ids.shape[1]] + kinds[0]  # (batch, tokens, 384)
+    positions = position_embeddings[: ids.shape[1]]
+    x = word_embeddings[ids] + positions + token_type_embeddings[0]  # (batch, tokens, 384)
     x = _normalise(x, weights, "embeddings")
     for layer in range(_LAYERS):
         x = _layer(x, weights, f"encoder.layer.{layer}")
