@@ -8,10 +8,7 @@ import numpy as np
 
 from companion._common.checking import UsageError
 
-__all__ = ["HALF", "check_threshold", "choose_classes", "encode_labels"]
-
-
-HALF = 0.5  # the threshold of whoever has chosen none
+__all__ = ["check_threshold", "choose_classes", "encode_labels"]
 
 
 def encode_labels(
@@ -66,14 +63,14 @@ def check_threshold(threshold: float, num_classes: int) -> None:
     Raises:
         UsageError: If it is not 0.5 with more than two classes.
     """
-    if num_classes > 2 and threshold != HALF:
+    if num_classes > 2 and threshold != 0.5:
         raise UsageError(
             f"threshold is {threshold}, and there are {num_classes} classes: it decides between "
-            f"two. Leave it at {HALF}."
+            "two. Leave it at 0.5."
         )
 
 
-def choose_classes(probabilities: np.ndarray, threshold: float = HALF) -> np.ndarray:
+def choose_classes(probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     """Returns the position of the class that each row of probabilities speaks for.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from companion._common.backend import keras
-from companion._common.checking import check_texts
+from companion._common.checking import UsageError, check_texts
 from companion.evaluation.language import bits_per_byte
 from companion.models.decoding.sampling import generate_tokens
 from companion.models.gpt import build_gpt
@@ -129,11 +129,11 @@ class LanguageModel:
             CheckpointError: If `checkpoint_dir` holds another run or cannot be used.
         """
         if steps < 1 or checkpoint_steps < 1 or steps % checkpoint_steps:
-            raise ValueError(
+            raise UsageError(
                 f"steps={steps} must be a positive multiple of checkpoint_steps={checkpoint_steps}."
             )
         if batch_size < 1 or not (minutes is None or 0 < minutes < math.inf):
-            raise ValueError(f"batch_size={batch_size} and minutes={minutes} must be positive.")
+            raise UsageError(f"batch_size={batch_size} and minutes={minutes} must be positive.")
         texts, seed = check_texts(texts), self.settings["seed"]
         keras.utils.set_random_seed(seed)
         self.tokenizer.fit(texts)
@@ -192,11 +192,11 @@ class LanguageModel:
         """
         model = self._trained()
         if not isinstance(prompt, str) or not prompt:
-            raise ValueError("The prompt is empty: give at least one character to go on from.")
+            raise UsageError("The prompt is empty: give at least one character to go on from.")
         ids = self.tokenizer.encode(prompt)
         longest = self.settings["sequence_length"] - 1
         if len(ids) > longest:
-            raise ValueError(
+            raise UsageError(
                 f"The prompt has {len(ids)} tokens, and the model reads at most {longest} before "
                 "the first new one: shorten it."
             )
@@ -250,7 +250,7 @@ class LanguageModel:
             merges = json.loads(saved.files[_TOKENIZER])["merges"]
             language.tokenizer = BytePairTokenizer.from_merges(merges)
             if language.tokenizer.vocabulary_size != saved.settings["num_tokens"]:
-                raise ValueError(f"{_TOKENIZER} is that of another model")
+                raise UsageError(f"{_TOKENIZER} is that of another model")
             language.steps = saved.settings["steps"]
             model = language._build()
             restore_weights(model, saved.arrays)
@@ -264,7 +264,7 @@ class LanguageModel:
 
     def _trained(self) -> keras.Model:
         if self.model is None:
-            raise ValueError("The model is not trained: call fit first, or LanguageModel.load.")
+            raise UsageError("The model is not trained: call fit first, or LanguageModel.load.")
         return self.model
 
     def _windows(self, texts: list[str], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -273,7 +273,7 @@ class LanguageModel:
         ids = np.array([i for text in texts for i in (end, *self.tokenizer.encode(text))], "int32")
         count = (len(ids) - 1) // length // batch_size * batch_size
         if count < 1:
-            raise ValueError(
+            raise UsageError(
                 f"The texts have {len(ids):,} tokens, too few for one batch of {batch_size} "
                 f"windows of {length}: give more text, or a smaller batch_size or sequence_length."
             )
@@ -286,7 +286,7 @@ def _count(settings: dict[str, Any]) -> int:
     parameters, num_tokens = settings["parameters"], settings["num_tokens"]
     check_parameters({**LanguageModel(**parameters).settings, "vocabulary_size": num_tokens})
     if type(settings["steps"]) is not int:
-        raise ValueError(f"steps is {settings['steps']!r}")
+        raise UsageError(f"steps is {settings['steps']!r}")
     width = parameters["hidden_dim"]
     block = 12 * width**2 + 2 * width  # attention 4 width², feed-forward 8 width², two norms
     return int(num_tokens * width + parameters["num_layers"] * block + width)

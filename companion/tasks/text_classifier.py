@@ -22,7 +22,7 @@ from companion.tasks.folder import (
     weights_of,
     write_folder,
 )
-from companion.tasks.labels import HALF, check_threshold, choose_classes, encode_labels
+from companion.tasks.labels import check_threshold, choose_classes, encode_labels
 from companion.tasks.parameters import check_parameters
 from companion.training.trainer import History, Trainer
 
@@ -95,7 +95,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mask_zero: bool = True,
         dropout: float = 0.0,
         seed: int = 0,
-        threshold: float = HALF,
+        threshold: float = 0.5,
     ) -> None:
         self.architecture = architecture
         self.split = split
