@@ -3,5 +3,8 @@ from .intervals import accuracy_interval as accuracy_interval
 from .intervals import bootstrap_interval as bootstrap_interval
 from .intervals import difference_interval as difference_interval
 from .language import bits_per_byte as bits_per_byte
+from .ranking import ndcg_at_k as ndcg_at_k
+from .ranking import recall_at_k as recall_at_k
+from .ranking import top_items as top_items
 from .reliability import Calibration as Calibration
 from .reliability import calibration as calibration
