@@ -51,7 +51,7 @@ def train(args: argparse.Namespace) -> None:
     run = _run(dataset, args, settings, out)
     _check_enough(args, run["labels"])
     if finished and not args.restart and not runs.is_unfinished(out):
-        _check_finished(out, run)
+        runs.check_finished(run, out)
         say(f"{out} holds this classifier, finished. Use it: {_use(out, run)}")
         say("Train anew with --restart, or elsewhere with --out DIR.")
         return
@@ -89,16 +89,6 @@ def _check_enough(args: argparse.Namespace, counts: dict[str, int]) -> None:
             f"{args.data} has {counts[rare]} of its {sum(counts.values())} texts under the label "
             f"{shorten(rare, 40)!r}, and a fifth of each is held out: give at least {_LEAST}."
         )
-
-
-def _check_finished(out: Path, run: dict[str, Any]) -> None:
-    noted = runs.read_run(out)
-    if noted is None:
-        raise UsageError(
-            f"{out} holds a classifier, and nothing says what it has learnt from. Train elsewhere "
-            "with --out DIR, or anew with --restart."
-        )
-    runs.check_run(noted, run, out)
 
 
 def _use(out: Path, run: dict[str, Any]) -> str:

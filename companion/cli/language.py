@@ -70,9 +70,8 @@ def train_gpt(args: argparse.Namespace) -> None:
         "options": sizes | plan | {"seed": args.seed},
     }
     finished = holds_model(out, _KIND)
-    noted = runs.read_run(out) if finished and not args.restart else None
-    if noted and not runs.is_unfinished(out):
-        runs.check_run(noted, run, out)
+    if finished and not args.restart and not runs.is_unfinished(out):
+        runs.check_finished(run, out)
     with runs.training(out, run, restart=args.restart) as checkpoints:
         language = LanguageModel(**sizes, seed=args.seed)
         language.fit(

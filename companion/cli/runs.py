@@ -17,7 +17,15 @@ from typing import Any
 from companion._common.checking import UsageError
 from companion.cli.shared import shorten
 
-__all__ = ["check_run", "digest", "is_unfinished", "locate", "read_run", "training", "write_run"]
+__all__ = [
+    "check_finished",
+    "digest",
+    "is_unfinished",
+    "locate",
+    "read_run",
+    "training",
+    "write_run",
+]
 
 _RUN, _UNFINISHED = "run.json", "unfinished.json"
 
@@ -91,17 +99,26 @@ def write_run(folder: Path, run: Run) -> None:
     write_atomically(folder / _RUN, content.encode("ascii"))
 
 
-def check_run(noted: Run, asked: Run, folder: Path) -> None:
-    """Refuses to go on with a model or a training that is not the one asked for.
+def check_finished(asked: Run, folder: Path) -> None:
+    """Refuses to take a folder's model for the one that is asked for, if it is another.
 
     Args:
-        noted: What stands in the folder.
         asked: What the command would note.
         folder: Path of the model's folder.
 
     Raises:
-        UsageError: If data or options differ; it names the difference.
+        UsageError: If data or options differ, or nothing is noted; it names the difference.
     """
+    noted = read_run(folder)
+    if noted is None:
+        raise UsageError(
+            f"{folder} holds a model, and nothing says what it has learnt from. Train elsewhere "
+            "with --out DIR, or anew with --restart."
+        )
+    _compare(noted, asked, folder)
+
+
+def _compare(noted: Run, asked: Run, folder: Path) -> None:
     found = []
     if noted.get("data") != asked["data"]:
         found.append(f"--data was {noted.get('data')} and is now {asked['data']}")
@@ -141,25 +158,26 @@ def training(out: Path, asked: Run, *, restart: bool) -> Iterator[Path]:
 
     folder = CheckpointFolder(out / "checkpoints")
     made = [path for path in (out, *out.parents, folder.folder) if not path.exists()]
-    mark = folder.folder / _UNFINISHED
+    mark, kept = folder.folder / _UNFINISHED, False
     try:
         with folder.lock():
             before = _read(mark)
             if before is not None and not restart:
-                check_run(before, asked, out)
+                _compare(before, asked, out)
             with _aside(folder) if restart else contextlib.nullcontext():
                 write_atomically(mark, json.dumps(asked, indent=1).encode("ascii"))
                 try:
                     yield folder.folder
                 except BaseException:
-                    if not folder.paths():
+                    kept = bool(folder.paths())
+                    if not kept:
                         mark.unlink(missing_ok=True)
                         if before is not None:
                             write_atomically(mark, json.dumps(before, indent=1).encode("ascii"))
                     raise
                 mark.unlink()
     except KeyboardInterrupt:
-        if not folder.paths():
+        if not kept:
             raise
         without = " without --restart" if restart else ""
         raise KeyboardInterrupt(
