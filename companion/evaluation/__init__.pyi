@@ -1,3 +1,5 @@
+from .abstention import AbstentionCurve as AbstentionCurve
+from .abstention import abstention_curve as abstention_curve
 from .intervals import Interval as Interval
 from .intervals import accuracy_interval as accuracy_interval
 from .intervals import bootstrap_interval as bootstrap_interval
