@@ -20,8 +20,10 @@ YEARS = st.lists(st.integers(1950, 2025), min_size=4, max_size=12, unique=True)
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
-    names = ["count", "milestones", "read-milestones", "fit-growth", "explorer-function"]
-    given = {"np": np, "stats": stats, "companion": companion, "facts": facts}
+    names = ["count", "milestones", "milestones-since-2025", "read-milestones", "fit-growth"]
+    names.append("explorer-function")
+    rooms = {"evaluation": companion.evaluation, "teaching": companion.teaching}
+    given = {"np": np, "stats": stats, "facts": facts, **rooms}
     return run_cells("01_background/history", *names, **given)
 
 
@@ -89,7 +91,7 @@ def test_dates_lie_in_their_months(page: dict[str, Any]) -> None:
         (("compute", "abc"), "since must be a year, a number, but is 'abc'"),
         (("compute", None), "since must be a year, a number, but is None"),
         (("compute", 1e9), "0 models since 1000000000.0"),
-        (("parameters", 2025), "1 models since 2025; a line with an interval needs three"),
+        (("parameters", 2026.2), "1 models since 2026.2; a line with an interval needs three"),
     ],
 )
 def test_the_explorer_names_what_it_cannot_fit(
