@@ -119,7 +119,7 @@ class TextGenerator:
                     "bits. Load it with weights='float32'."
                 )
             self._model = model_of_weights(self._source)
-            self._seen = identities(self._model)
+            self._seen, self._asked_length = identities(self._model), self.context_length
         return self._model
 
     @property

@@ -95,7 +95,7 @@ def identities(model: Any) -> tuple[Any, ...]:
         (layer.name, getattr(layer, "lora_enabled", False), layer.dtype_policy.name)
         for layer in model._flatten_layers()
     )
-    return layers, [_array(variable) for variable in model.variables]
+    return layers, [_array(weight) for weight in model.weights]
 
 
 def same_identities(one: tuple[Any, ...] | None, other: tuple[Any, ...]) -> bool:
@@ -103,7 +103,9 @@ def same_identities(one: tuple[Any, ...] | None, other: tuple[Any, ...]) -> bool
     if one is None or one[0] != other[0] or len(one[1]) != len(other[1]):
         return False
     return all(
-        a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.dtype == b.dtype
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and (a.ctypes.data == b.ctypes.data or np.array_equal(a, b))
         for a, b in zip(one[1], other[1], strict=True)
     )
 
