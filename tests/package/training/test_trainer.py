@@ -134,7 +134,7 @@ def watched(keras):
             return super().train_step(data)
 
     model = Watched([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse", run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
     return model, seen
 
 
@@ -182,8 +182,14 @@ def test_batches_hold_examples_and_their_own_targets_in_the_types_that_were_give
 
 def test_tensorflow_reads_from_a_set_that_no_thread_tunes(build, monkeypatch):
     model, given = build(), []
-    monkeypatch.setattr(model, "fit", lambda data, **settings: given.append(data))
-    train(model)
+
+    def read(data, **settings):
+        given.append(data)
+        raise InterruptedError
+
+    monkeypatch.setattr(model, "fit", read)
+    with pytest.raises(InterruptedError):
+        train(model)
     (data,) = given
     assert data.options().autotune.enabled is False
     assert int(data.cardinality()) == 4
