@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runs import cores, fresh, missing, parser, use_cores, versions
+from companion.economics import flops_per_token
 
 COMMAND = "python -m benchmarks.gpt"
 FILE = Path(__file__).parents[1] / "companion/data/measured/gpt_speed.json"
@@ -62,13 +63,19 @@ Arrays = dict[str, Any]
 Advance = Callable[[], Any]
 
 
-def flops_per_token(parameters: int, width: int) -> float:
-    """Returns the operations of one training step for a token: 6 a weight, and the attention's.
+def flops_of_training(parameters: int, width: int) -> float:
+    """Returns the operations of one training step for a token.
 
-    The table of positions is added, not multiplied, and does not count. A position attends to half
-    of the sequence on average: 2 products of 2 operations, thrice (forward, and two backward).
+    The table of positions is added, not multiplied, and does not count.
     """
-    return 6 * (parameters - SEQUENCE * width) + 3 * LAYERS * 2 * 2 * width * (SEQUENCE / 2)
+    return flops_per_token(
+        parameters - SEQUENCE * width,
+        training=True,
+        num_layers=LAYERS,
+        attention_dim=width,
+        sequence_length=SEQUENCE,
+        causal=True,
+    )
 
 
 def with_keras(settings: Arrays, width: int) -> tuple[int, Advance]:
@@ -155,7 +162,7 @@ def train(name: str, size: str) -> Arrays:
         "parameters": parameters,
         "first_seconds": round(first, 2),
         "tokens_per_second": round(rate, 1),
-        "gflops": round(rate * flops_per_token(parameters, width) / 1e9, 2),
+        "gflops": round(rate * flops_of_training(parameters, width) / 1e9, 2),
     }
 
 

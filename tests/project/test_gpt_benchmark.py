@@ -37,7 +37,7 @@ def test_shares_are_those_of_the_fastest_measured_product(evidence: dict) -> Non
     [line] = [one for one in lines if one.startswith("keras  ") and " 3.2M " in one]
     runs = [r for r in evidence["runs"] if (r["variant"], r["size"]) == ("keras", "3.2M")]
     rate = np.median([run["tokens_per_second"] for run in runs])
-    flops = gpt.flops_per_token(runs[0]["parameters"], gpt.WIDTHS["3.2M"])
+    flops = gpt.flops_of_training(runs[0]["parameters"], gpt.WIDTHS["3.2M"])
     assert line.split()[-2] == f"{rate * flops / 1e9 / peak:.0%}"
     assert all(run["gflops"] < peak for run in runs)
 
@@ -63,7 +63,7 @@ def test_operations_are_those_of_every_product_counted_one_by_one() -> None:
     norms = width * (2 * gpt.LAYERS + 1)
     parameters = (for_one // 2) + norms + places * width
     expected = 3 * (for_one + attention)
-    assert gpt.flops_per_token(parameters, width) == pytest.approx(expected, rel=0.02)
+    assert gpt.flops_of_training(parameters, width) == pytest.approx(expected, rel=0.02)
 
 
 def test_a_stopped_benchmark_goes_on_and_other_settings_are_refused(
