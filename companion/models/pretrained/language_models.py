@@ -75,9 +75,9 @@ def load_language_model(
     Example:
 
     >>> model = load_language_model(weights="int8")
-    >>> question = {"role": "user", "content": "What is the capital of France?"}
-    >>> model.generate([question], regex="London|Paris|Rome").text
-    'Paris'
+    >>> question = {"role": "user", "content": "What is the capital of Germany?"}
+    >>> model.generate([question], max_tokens=20).text
+    'The capital of Germany is Berlin.'
 
     Reference:
         Allal et al., 2025, *SmolLM2: When Smol Goes Big*.
