@@ -68,21 +68,8 @@ def build_gpt(
     Reference:
         Radford et al., 2019, Language Models are Unsupervised Multitask Learners.
     """
-    check_sizes(
-        vocabulary_size=vocabulary_size,
-        sequence_length=sequence_length,
-        hidden_dim=hidden_dim,
-        num_layers=num_layers,
-        dropout=dropout,
-    )
-    if positions not in ("rotary", "learned"):
-        raise ValueError(f"positions={positions!r} must be 'rotary' or 'learned'.")
-    learned = positions == "learned"
-    if learned and sequence_length is None:
-        raise ValueError(
-            "sequence_length=None needs positions='rotary': each learned position has "
-            "a vector of its own, so their number must be given."
-        )
+    sizes = {"vocabulary_size": vocabulary_size, "hidden_dim": hidden_dim, "num_layers": num_layers}
+    learned = _check(sizes, sequence_length, dropout, positions)
     ids = keras.Input((sequence_length,), dtype="int32", name="token_ids")
     small = keras.initializers.RandomNormal(stddev=0.02)
     embed = keras.layers.ReversibleEmbedding(
@@ -91,18 +78,33 @@ def build_gpt(
     x = embed(ids)  # (batch, sequence_length, hidden_dim)
     if learned and sequence_length is not None:
         x = PositionEmbedding(sequence_length, name="position_embedding")(x)
+    options: dict[str, Any] = {
+        "num_heads": num_heads,
+        "num_key_value_heads": num_key_value_heads,
+        "intermediate_dim": intermediate_dim,
+        "rotary": not learned,
+        "dropout": dropout,
+        "activation": activation,
+        "gated": gated,
+        "rope_base": rope_base,
+        "epsilon": epsilon,
+    }
     for i in range(num_layers):
-        x = DecoderBlock(
-            num_heads,
-            num_key_value_heads,
-            intermediate_dim,
-            rotary=not learned,
-            dropout=dropout,
-            activation=activation,
-            gated=gated,
-            rope_base=rope_base,
-            epsilon=epsilon,
-            name=f"block_{i}",
-        )(x)
+        x = DecoderBlock(**options, name=f"block_{i}")(x)
     x = keras.layers.RMSNormalization(epsilon=epsilon, name="final_norm")(x)
     return keras.Model(ids, embed(x, reverse=True), name="gpt")
+
+
+def _check(
+    sizes: dict[str, int], sequence_length: int | None, dropout: float, positions: str
+) -> bool:
+    """Says whether positions are learned, and refuses what cannot be built."""
+    check_sizes(sequence_length=sequence_length, dropout=dropout, **sizes)
+    if positions not in ("rotary", "learned"):
+        raise ValueError(f"positions={positions!r} must be 'rotary' or 'learned'.")
+    if positions == "learned" and sequence_length is None:
+        raise ValueError(
+            "sequence_length=None needs positions='rotary': each learned position has "
+            "a vector of its own, so their number must be given."
+        )
+    return positions == "learned"

@@ -14,17 +14,17 @@ from pathlib import Path
 
 # Code lines by room: a ceiling, not a target.
 MAX_ROOM_LINES = {
-    "data": 1000,
-    "preprocessing": 500,
-    "models": 1500,
-    "training": 800,
+    "data": 1400,
+    "preprocessing": 600,
+    "models": 2000,
+    "training": 900,
     "evaluation": 800,
-    "tasks": 900,
-    "serving": 900,
-    "economics": 500,
+    "tasks": 1000,
+    "serving": 1500,
+    "economics": 700,
     "teaching": 1150,
-    "cli": 600,
-    "_common": 400,
+    "cli": 1250,
+    "_common": 500,
 }
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40
@@ -162,7 +162,8 @@ def documented_defaults_are_true(root: Path) -> Iterator[str]:
             for argument, value in _defaults(node).items():
                 entry = re.search(rf"^( +){argument}:(.*(?:\n\1 +.*)*)", text, re.M)
                 said = re.search(
-                    r"Defaults\s+to\s+(?:`([^`]+)`|([-\d._,]*\d(?:e-?\d+)?))", entry[2] if entry else ""
+                    r"Defaults\s+to\s+(?:`([^`]+)`|([-\d._,]*\d(?:e-?\d+)?))",
+                    entry[2] if entry else "",
                 )
                 if said:
                     written = (said[1] or said[2]).replace(",", "_")
