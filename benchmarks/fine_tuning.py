@@ -117,6 +117,12 @@ def to_rows(tokenizer: companion.preprocessing.BytePairTokenizer, texts: list[st
     return ids
 
 
+def trained_model(language: companion.tasks.LanguageModel) -> Any:
+    """The network of a language model that was trained."""
+    assert language.model is not None
+    return language.model
+
+
 class Learner:
     """A classifier on a GPT, in one of three ways: from scratch, fully fine-tuned, or by LoRA."""
 
@@ -129,7 +135,7 @@ class Learner:
         )
         first = [np.asarray(weight) for weight in self.gpt.weights]
         self.spread = [weight.std() if np.ptp(weight) > 0 else 0.0 for weight in first]
-        self.start = first if method == "scratch" else language.model.get_weights()
+        self.start = first if method == "scratch" else trained_model(language).get_weights()
         self.gpt.set_weights(self.start)
         self.base = list(self.gpt.weights)
         self.adapted = enable_lora(self.gpt) if method == "lora" else []
@@ -287,7 +293,7 @@ def measure(
     }
     if "bits_before" not in evidence:
         evidence["bits_before"] = round(language.bits_per_byte(held_out), 5)
-        evidence["parameters"] = language.model.count_params()
+        evidence["parameters"] = trained_model(language).count_params()
         evidence["trained"] = {m: learners[m].trained_parameters() for m in RATES}
         evidence["labels"] = "".join(str(int(label)) for label in data()["test"]["y"])
         keep()

@@ -38,7 +38,7 @@ def choose_scripts(
         scripts[:] = [one for one in scripts if app.config.mathjax_path not in str(one.filename)]
     if not NEEDS_SCRIPT.search(body):
         return
-    attributes = {"defer": "defer"}
+    attributes: dict[str, Any] = {"defer": "defer"}
     if 'class="explorer"' in body:
         if find_spec("vl_convert"):
             attributes["data-vega"] = VEGA_FILE
@@ -77,9 +77,10 @@ def copy_mathjax(target: Path) -> None:
 def write_vega(target: Path) -> None:
     import vl_convert
 
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub asks for more
     target.parent.mkdir(parents=True, exist_ok=True)
     # In a function, because the bundle's names are those of Sphinx's own scripts.
-    target.write_text(f"(() => {{{vl_convert.javascript_bundle()}}})();", encoding="utf-8")
+    target.write_text(f"(() => {{{bundle}}})();", encoding="utf-8")
 
 
 def cut_icons(pages: list[str], script: Path) -> None:

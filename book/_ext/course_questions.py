@@ -25,11 +25,11 @@ from tools import questions
 logger = logging.getLogger(__name__)
 
 
-class Box(nodes.General, nodes.Element):  # type: ignore[misc]  # docutils is untyped
+class Box(nodes.General, nodes.Element):  # docutils is untyped
     """An HTML element that holds blocks; its ``tag`` and ``html`` say which."""
 
 
-class Line(nodes.General, nodes.TextElement):  # type: ignore[misc]  # as above
+class Line(nodes.General, nodes.TextElement):  # as above
     """An HTML element that holds text."""
 
 
