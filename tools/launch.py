@@ -1,8 +1,8 @@
 """Notebooks that install the course by themselves, for the branch that Colab and Binder open.
 
 The repository does not know its own address. ``python -m tools.launch ADDRESS [REVISION]`` writes
-copies of the notebooks to ``_build/launch`` with the address in their guard, and the revision, so that
-a page installs the package that it was made with; the sources stay as they are.
+copies of the notebooks to ``_build/launch`` with the address and the revision in their guard, so
+that a page installs the package that it was made with; the sources stay as they are.
 """
 
 from __future__ import annotations

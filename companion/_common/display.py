@@ -13,6 +13,9 @@ __all__ = ["display_bundle", "in_kernel"]
 def in_kernel() -> bool:
     """Returns whether this code runs in a Jupyter kernel.
 
+    Returns:
+        A bool.
+
     Example:
         >>> in_kernel()
         False

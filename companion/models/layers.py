@@ -39,6 +39,7 @@ class DecoderBlock(keras.layers.Layer):  # type: ignore[misc]
         rope_base: Float above 1. The slowest rotary angle grows with about one `rope_base`-th of
             the position; models for long texts have a larger one. Defaults to 10,000.
         epsilon: Float above 0. What the norms add to the mean square. Defaults to 1e-6.
+        **kwargs: As every Keras layer takes them: `name`, `dtype`.
 
     Raises:
         ValueError: If the heads do not divide the width, or their own number, or an argument is
@@ -233,6 +234,7 @@ class PositionEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         sequence_length: Integer. Positions that have a vector.
+        **kwargs: As every Keras layer takes them: `name`, `dtype`.
 
     Example:
 

@@ -52,7 +52,7 @@ class RefusalError(Exception):
     Args:
         status: int. The HTTP status, from 400 on.
         reason: str. What is wrong and what is allowed.
-        headers: str by keyword, underscores for hyphens. Headers of the answer.
+        **headers: str by keyword, underscores for hyphens. Headers of the answer.
     """
 
     def __init__(self, status: int, reason: str, **headers: str) -> None:
@@ -149,11 +149,9 @@ class Server:
             raise UsageError(f"port is {port!r}; it must lie between 0, any free one, and 65535.")
         self.routes, self.metrics, self.host, self.port = dict(routes), metrics, host, port
         self.body_bytes, self.seconds = body_bytes, seconds
-        self.url = ""
-        self.unanswered = 0
+        self.url, self.unanswered, self.begun, self.local = "", 0, 0, True
         self.running: set[Handler] = set()
-        self.begun = 0
-        self.local = True
+        self.elsewhere: type[Handler] = Handler
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
 
@@ -240,7 +238,7 @@ class Server:
         server = HTTPServer(
             web.Application(
                 [(path, handler, {"service": self}) for path, handler in self.routes.items()],
-                default_handler_class=Handler,
+                default_handler_class=self.elsewhere,
                 default_handler_args={"service": self},
                 log_function=lambda handler: None,  # the metrics count; texts stay out of logs
             ),
@@ -406,7 +404,11 @@ class Handler(web.RequestHandler):
         self.set_status(error.status)
         for name, value in error.headers.items():
             self.set_header(name, value)
-        self.finish({"status": error.status, "error": error.reason})
+        self.finish(self.refusal(error))
+
+    def refusal(self, error: RefusalError) -> dict[str, Any]:
+        """Returns the content of an answer that says no; a subclass may give it another form."""
+        return {"status": error.status, "error": error.reason}
 
     def on_connection_close(self) -> None:
         """Forgets a request whose client has left, and what it has not yet computed."""

@@ -262,6 +262,10 @@ def weights_of(model: Any) -> Arrays:
 def restore_weights(model: Any, arrays: Arrays) -> None:
     """Gives a Keras model the weights that `weights_of` took from one like it.
 
+    Args:
+        model: `keras.Model`.
+        arrays: Dict from the weights' names to arrays.
+
     Raises:
         ValueError: If names or shapes are not the model's.
     """

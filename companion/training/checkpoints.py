@@ -225,6 +225,9 @@ class CheckpointFolder:
 
         Also removes the half-written file of a killed run: call it under `lock`.
 
+        Returns:
+            The arrays and the values by name, or `None`.
+
         Raises:
             CheckpointError: If the newest file is damaged; nothing is deleted.
         """

@@ -21,6 +21,7 @@ MIN_SHARE_COMPARED = 0.95
 IGNORED = {
     "book/04_practice/language_model.ipynb:samples",  # letters drawn from a trained model
     "book/04_practice/product.ipynb:latency-figure",  # times
+    "book/07_outlook/compute.ipynb:machine-result",  # speeds of this machine
 }
 NEVER_THE_SAME = re.compile(r"\b0x[0-9a-f]{6,}|\x1b\[|\r|\d ?m?s/step|\b\d+(?:\.\d+)? ?m?s ±")
 

@@ -124,9 +124,12 @@ def test_another_python_that_was_asked_for_makes_the_environment_anew(
 def test_a_second_make_waits_until_the_first_has_installed(install: ModuleType) -> None:
     import fcntl
 
-    with install.alone(), (install.ROOT / ".venv.lock").open("a+b") as second:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (
+        install.alone(),
+        (install.ROOT / ".venv.lock").open("a+b") as second,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with (install.ROOT / ".venv.lock").open("a+b") as second:
         fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

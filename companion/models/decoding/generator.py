@@ -29,6 +29,10 @@ class AnswerStream:
 
     Leaving the loop ends the answer.
 
+    Args:
+        writer: The answer as it is written.
+        pieces: Iterator of str. What `writer` adds, whole characters each.
+
     Attributes:
         answer: `Answer`. What has been written so far.
     """

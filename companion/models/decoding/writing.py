@@ -158,6 +158,9 @@ class Writer:
 
         Args:
             logits: float32 array `(vocabulary,)`.
+
+        Returns:
+            An int.
         """
         options = self._options
         if options.repetition_penalty != 1:
