@@ -1,0 +1,396 @@
+"""Measures what is too slow for the page on text classification: grids, networks, large models.
+
+``python -m benchmarks.newsgroups`` chooses the settings of word counts and of a bag of embeddings
+on a fifth of the training threads, embeds 500 training and 400 test posts with
+MiniLM, drawn at random, and asks SmolLM2, which may answer nothing but the name of a group, about
+the first 40 of those test posts. What each says is kept in
+``companion/data/measured/newsgroups.json``, one letter a post: a for the first group. Stages that
+the file holds already are not done again; delete the file to start over. It takes about fifteen
+minutes on two quiet cores, most of them for the large models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.runs import versions
+
+COMMAND = "python -m benchmarks.newsgroups"
+FILE = Path(__file__).parents[1] / "companion/data/measured/newsgroups.json"
+SEED = 0
+HELD_BACK_SHARE, TRAIN_SAMPLE, TEST_SAMPLE, ASKED = 0.18, 500, 400, 40
+WORDS_ASKED = 60  # of each post, from its beginning, that SmolLM2 reads
+CURVE = (125, 250, 500)
+SVM_GRID = (0.1, 0.3, 1.0, 3.0)
+BAYES_GRID = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+C, ALPHA = 1.0, 0.3  # the strengths that the grids choose
+LOGISTIC_GRID = (3.0, 10.0, 30.0, 100.0)
+RATE_GRID = (0.003, 0.01, 0.03)
+
+Arrays = dict[str, Any]
+
+
+def letters(labels: Any) -> str:
+    """Returns one letter a label."""
+    return "".join(chr(ord("a") + int(label)) for label in labels)
+
+
+def thread(text: str) -> str:
+    """Returns the first four words after any "re": posts that share them answer each other."""
+    words = text.split()
+    while words and words[0] == "re":
+        words = words[1:]
+    return " ".join(words[:4])
+
+
+def sample() -> Arrays:
+    """Returns the data and the rows of each part: held back, to fit, embedded, asked."""
+    from sklearn.model_selection import GroupShuffleSplit
+
+    from companion import data
+
+    posts = data.load_newsgroups()
+    rng = np.random.default_rng(SEED)
+    threads = [thread(text) for text in posts.train.texts]
+    chooser = GroupShuffleSplit(1, test_size=HELD_BACK_SHARE, random_state=SEED)
+    fit, held_back = next(chooser.split(threads, groups=threads))
+    return {
+        "posts": posts,
+        "fit": fit,
+        "held_back": held_back,
+        "train_sample": rng.permutation(len(posts.train))[:TRAIN_SAMPLE],
+        "test_sample": rng.permutation(len(posts.test))[:TEST_SAMPLE],
+    }
+
+
+def tfidf(**options: Any) -> Any:
+    """Returns the weighting of words that all word counts share."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(**{"min_df": 2, "sublinear_tf": True} | options)
+
+
+def _support(c: float) -> Any:
+    from sklearn.svm import LinearSVC
+
+    return LinearSVC(C=c, random_state=SEED)
+
+
+def _bayes(alpha: float) -> Any:
+    from sklearn.naive_bayes import ComplementNB
+
+    return ComplementNB(alpha=alpha)
+
+
+def _logistic(c: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=c, max_iter=500)
+
+
+def word_grids(part: Arrays) -> Arrays:
+    """Returns the accuracy on the threads held back for every strength of the word counts."""
+    texts, labels = part["posts"].train.texts, part["posts"].train.labels
+    y_fit, y_held = labels[part["fit"]], labels[part["held_back"]]
+    vectorizer = tfidf()
+    x_fit = vectorizer.fit_transform([texts[i] for i in part["fit"]])
+    x_held = vectorizer.transform([texts[i] for i in part["held_back"]])
+    scores = []
+    best: dict[str, tuple[float, Any]] = {}
+    for kind, make, grid in (
+        ("naive Bayes", _bayes, BAYES_GRID),
+        ("linear SVM", _support, SVM_GRID),
+    ):
+        for setting in grid:
+            score = _standard(make(setting).fit(x_fit, y_fit), x_held)
+            accuracy = float(np.mean(score.argmax(1) == y_held))
+            scores.append({"model": kind, "setting": setting, "accuracy": accuracy})
+            best[kind] = max(best.get(kind, (0.0, None)), (accuracy, score), key=lambda s: s[0])
+            print(scores[-1], flush=True)
+    both = best["naive Bayes"][1] + best["linear SVM"][1]
+    accuracy = float(np.mean(both.argmax(1) == y_held))
+    scores.append({"model": "both", "setting": None, "accuracy": accuracy})
+    print(scores[-1], flush=True)
+    return {"scores": scores}
+
+
+def _standard(model: Any, x: Any) -> Any:
+    """Returns the scores of the classes, with mean 0 and spread 1 for each post."""
+    bayes = hasattr(model, "predict_joint_log_proba")
+    scores = model.predict_joint_log_proba(x) if bayes else model.decision_function(x)
+    return (scores - scores.mean(1, keepdims=True)) / scores.std(1, keepdims=True)
+
+
+def learn(texts: list[str], labels: Any) -> tuple[Any, Any, Any]:
+    """Returns the weights of words, and both classifiers with the strengths that were chosen."""
+    weigh = tfidf()
+    x = weigh.fit_transform(texts)
+    return weigh, _support(C).fit(x, labels), _bayes(ALPHA).fit(x, labels)
+
+
+def score(model: tuple[Any, Any, Any], texts: list[str]) -> dict[str, Any]:
+    """Returns the scores of each post for every group, by method."""
+    weigh, support, bayes = model
+    x = weigh.transform(texts)
+    scores = {"linear SVM": _standard(support, x), "naive Bayes": _standard(bayes, x)}
+    return scores | {"both": scores["linear SVM"] + scores["naive Bayes"]}
+
+
+def splits(part: Arrays) -> Arrays:
+    """Returns what is said of posts put aside at random, and of threads put aside whole."""
+    from sklearn.model_selection import train_test_split
+
+    texts, labels = part["posts"].train.texts, part["posts"].train.labels
+    random = train_test_split(
+        np.arange(len(texts)), test_size=HELD_BACK_SHARE, stratify=labels, random_state=SEED
+    )
+    found = {}
+    ways = {"random": random, "threads": (part["fit"], part["held_back"])}
+    for name, (fit, held_back) in ways.items():
+        model = learn([texts[i] for i in fit], labels[fit])
+        scores = score(model, [texts[i] for i in held_back])
+        found[name] = {
+            "rows": [int(i) for i in held_back],
+            "said": {method: letters(s.argmax(1)) for method, s in scores.items()},
+            "lead": leads(scores),
+        }
+        print(name, np.mean(scores["both"].argmax(1) == labels[held_back]), flush=True)
+    return found
+
+
+def final(part: Arrays) -> Arrays:
+    """Returns what is said of the test posts after learning from all training posts."""
+    train, test = part["posts"].train, part["posts"].test
+    scores = score(learn(train.texts, train.labels), test.texts)
+    return {"said": {m: letters(s.argmax(1)) for m, s in scores.items()}, "lead": leads(scores)}
+
+
+def leads(scores: Arrays) -> list[float]:
+    """Returns how far each post's best group is above the second best, to three digits."""
+    top = np.sort(scores["both"], axis=1)[:, -2:]
+    return [round(float(second_to_best), 3) for second_to_best in np.diff(top)[:, 0]]
+
+
+CITED = re.compile(r"\bin article .{0,200}?\bwrites\b")
+ADDRESS = re.compile(r"(?:\b\w+ ){1,3}(?:edu|com|gov|mil|org|net|uk|ca)\b")
+
+
+def without_sender(text: str) -> str:
+    """Returns the text without citation line, addresses and a longer post's last twenty words."""
+    words = ADDRESS.sub(" ", CITED.sub(" ", text)).split()
+    return " ".join(words[:-20] if len(words) >= 60 else words)
+
+
+def thinned(text: str, rng: np.random.Generator) -> str:
+    """Returns the text without as many words, taken away at random places."""
+    words, keep = text.split(), len(without_sender(text).split())
+    kept = np.sort(rng.choice(len(words), keep, replace=False))
+    return " ".join(words[i] for i in kept)
+
+
+def leak(part: Arrays) -> Arrays:
+    """Returns what is said of the test once the traces of senders, or random words, are gone."""
+    train, test = part["posts"].train, part["posts"].test
+    rng = np.random.default_rng(SEED)
+    changes: dict[str, Callable[[str], str]] = {
+        "sender removed": without_sender,
+        "control": lambda text: thinned(text, rng),
+    }
+    found = {}
+    for name, change in changes.items():
+        model = learn([change(text) for text in train.texts], train.labels)
+        said = score(model, [change(text) for text in test.texts])["both"].argmax(1)
+        found[name] = letters(said)
+        print(name, np.mean(said == test.labels), flush=True)
+    return found
+
+
+def bag_of_embeddings(part: Arrays) -> Arrays:
+    """Returns the grid of a bag of embeddings in Keras, and what the best one says of the test."""
+    import keras
+
+    from companion import models, preprocessing, training
+
+    texts, labels = part["posts"].train.texts, part["posts"].train.labels
+    fit_texts = [texts[i] for i in part["fit"]]
+    cut = preprocessing.build_vectorizer(fit_texts, vocabulary_size=20_000, sequence_length=256)
+    x_fit, x_held = (np.asarray(cut([texts[i] for i in part[n]])) for n in ("fit", "held_back"))
+    y_fit, y_held = labels[part["fit"]], labels[part["held_back"]]
+    scores, best = [], (0.0, "")
+    for rate in RATE_GRID:
+        keras.utils.set_random_seed(SEED)
+        model = models.build_bag_classifier(
+            vocabulary_size=20_000,
+            sequence_length=256,
+            embedding_dim=64,
+            dropout=0.3,
+            num_classes=20,
+        )
+        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+        history = training.Trainer(model, seed=SEED).fit(
+            x_fit,
+            y_fit,
+            epochs=15,
+            batch_size=128,
+            patience=2,
+            validation_data=(x_held, y_held),
+        )
+        accuracy = float(np.mean(np.argmax(model.predict(x_held, verbose=0), 1) == y_held))
+        scores.append({"rate": rate, "best_epoch": history.best_epoch, "accuracy": accuracy})
+        print(scores[-1], flush=True)
+        if accuracy > best[0]:
+            x_test = np.asarray(cut(part["posts"].test.texts))
+            begin = time.process_time()
+            said = np.argmax(model.predict(x_test, verbose=0, batch_size=256), 1)
+            best = accuracy, letters(said)
+            seconds = (time.process_time() - begin) / len(x_test)
+    return {"scores": scores, "said": best[1], "cpu_seconds_per_post": seconds}
+
+
+def learning_curve(part: Arrays) -> Arrays:
+    """Returns what MiniLM and word counts say of the test sample, by number of training posts."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    from companion import models
+
+    posts, rows, tests = part["posts"], part["train_sample"], part["test_sample"]
+    train_texts = [posts.train.texts[i] for i in rows]
+    test_texts = [posts.test.texts[i] for i in tests]
+    begin = time.process_time()
+    vectors = models.embed_texts(test_texts)
+    seconds = (time.process_time() - begin) / TEST_SAMPLE
+    print("test sample embedded", seconds, flush=True)
+    learned = models.embed_texts(train_texts)
+    folds = StratifiedKFold(3, shuffle=True, random_state=SEED)
+    runs = []
+    for size in CURVE:
+        y = posts.train.labels[rows[:size]]
+        search = GridSearchCV(_logistic(1.0), {"C": LOGISTIC_GRID}, cv=folds)
+        search.fit(learned[:size], y)
+        vectorizer = tfidf()
+        x = vectorizer.fit_transform(train_texts[:size])
+        words = GridSearchCV(_support(1.0), {"C": SVM_GRID}, cv=folds).fit(x, y)
+        for name, found, seen in (
+            ("MiniLM", search, vectors),
+            ("word counts", words, vectorizer.transform(test_texts)),
+        ):
+            said = found.predict(seen)
+            runs.append(
+                {"model": name, "size": size, "C": found.best_params_["C"], "said": letters(said)}
+            )
+            print(name, size, found.best_params_, flush=True)
+    named = models.embed_texts([readable(name) for name in posts.label_names])
+    by_name = letters(np.argmax(vectors @ named.T, axis=1))
+    return {"runs": runs, "by_name": by_name, "cpu_seconds_per_post": seconds}
+
+
+PLAIN = {
+    "alt.atheism": "atheism",
+    "comp.graphics": "computer graphics",
+    "comp.os.ms-windows.misc": "Microsoft Windows",
+    "comp.sys.ibm.pc.hardware": "PC hardware",
+    "comp.sys.mac.hardware": "Mac hardware",
+    "comp.windows.x": "X Window System",
+    "misc.forsale": "things for sale",
+    "rec.autos": "cars",
+    "rec.motorcycles": "motorcycles",
+    "rec.sport.baseball": "baseball",
+    "rec.sport.hockey": "hockey",
+    "sci.crypt": "encryption",
+    "sci.electronics": "electronics",
+    "sci.med": "medicine",
+    "sci.space": "space",
+    "soc.religion.christian": "Christianity",
+    "talk.politics.guns": "guns",
+    "talk.politics.mideast": "Middle East",
+    "talk.politics.misc": "politics",
+    "talk.religion.misc": "religion",
+}
+
+
+def readable(name: str) -> str:
+    """Returns a group's name in plain words, as a person would write it into an instruction."""
+    return PLAIN[name]
+
+
+def instruction(names: list[str], text: str) -> list[dict[str, str]]:
+    """Returns the conversation in which SmolLM2 is asked for a post's topic."""
+    start = " ".join(text.split()[:WORDS_ASKED])
+    return [
+        {"role": "system", "content": "You sort messages by topic. Topics: " + ", ".join(names)},
+        {"role": "user", "content": f"Message: {start}\n\nWhich of the topics is it about?"},
+    ]
+
+
+def ask_a_language_model(part: Arrays) -> Arrays:
+    """Returns what SmolLM2 says, held to the names of the groups, and how much it reads."""
+    from companion import models
+
+    generator = models.load_language_model(weights="float32")
+    names = [readable(name) for name in part["posts"].label_names]
+    allowed = "|".join(re.escape(name) for name in names)
+    said, tokens_in, tokens_out = [], 0, 0
+    begin = time.process_time()
+    for i in part["test_sample"][:ASKED]:
+        prompt = instruction(names, part["posts"].test.texts[i])
+        answer = generator.generate(prompt, regex=allowed, max_tokens=20)
+        said.append(names.index(answer.text))
+        tokens_in += answer.prompt_tokens
+        tokens_out += len(answer.tokens)
+        print(answer.text, flush=True)
+    seconds = (time.process_time() - begin) / ASKED
+    return {
+        "said": letters(said),
+        "tokens_in": tokens_in / ASKED,
+        "tokens_out": tokens_out / ASKED,
+        "cpu_seconds_per_post": seconds,
+    }
+
+
+STAGES: dict[str, Callable[[Arrays], Arrays]] = {
+    "language_model": ask_a_language_model,
+    "curve": learning_curve,
+    "bag": bag_of_embeddings,
+    "words": word_grids,
+    "splits": splits,
+    "final": final,
+    "leak": leak,
+}
+
+
+def measure(file: Path, stages: list[str]) -> None:
+    """Does the stages that the file does not hold, and keeps each."""
+    from companion._common.files import write_atomically
+
+    part = sample()
+    for name in stages:
+        evidence = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        if name in evidence:
+            continue
+        result = STAGES[name](part)
+        evidence = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        evidence = {"command": COMMAND, "versions": versions()} | evidence | {name: result}
+        evidence["test_sample"] = [int(i) for i in part["test_sample"]]
+        write_atomically(file, (json.dumps(evidence, indent=1) + "\n").encode())
+        print(name, "done", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures and keeps the results."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("file", nargs="?", type=Path, default=FILE)
+    options.add_argument("--stage", choices=list(STAGES), help="do this one alone")
+    chosen = options.parse_args(arguments)
+    measure(chosen.file, [chosen.stage] if chosen.stage else list(STAGES))
+
+
+if __name__ == "__main__":
+    main()
