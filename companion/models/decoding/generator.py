@@ -32,9 +32,6 @@ class AnswerStream:
     Args:
         writer: The answer as it is written.
         pieces: Iterator of str. What `writer` adds, whole characters each.
-
-    Attributes:
-        answer: `Answer`. What has been written so far.
     """
 
     def __init__(self, writer: Writer, pieces: Iterator[str]) -> None:
