@@ -45,8 +45,13 @@ def top_items(
             f"A list of k={k} needs as many items that the user has not seen, but user "
             f"{int(left.argmin())} has {int(left.min())}. Take a smaller k."
         )
-    order = np.argsort(np.where(is_seen, np.inf, -table), axis=1, kind="stable")
-    return order[:, :k].astype(np.int64)
+    cost = np.where(is_seen, np.inf, -table)
+    bounds = np.partition(cost, k - 1, axis=1)[:, k - 1]
+    lists = np.empty((len(cost), k), np.int64)
+    for user, (row, bound) in enumerate(zip(cost, bounds, strict=True)):
+        near = np.flatnonzero(row <= bound)  # the k best and their equals: few to sort
+        lists[user] = near[np.argsort(row[near], kind="stable")[:k]]
+    return lists
 
 
 def recall_at_k(
