@@ -234,8 +234,8 @@ FAULTS = [
     plain(
         "the heads share no keys and values",
         "companion/models/gpt.py",
-        "            num_key_value_heads,\n            intermediate_dim,",
-        "            None,\n            intermediate_dim,",
+        '"num_key_value_heads": num_key_value_heads,',
+        '"num_key_value_heads": None,',
         "tests/package/models/test_gpt.py",
     ),
     plain(
