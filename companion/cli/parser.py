@@ -14,134 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from companion._common.checking import close_to
-from companion.cli import classifier, costs, datasets, failures, language
+from companion.cli import chat, classifier, costs, datasets, failures, fetch, helps, language
 from companion.cli.shared import note
 
 __all__ = ["main"]
 
 
-_HELP = """\
-example, from nothing to a prediction:
-  companion data                                 what there is to learn from
-  companion train                                learns from English food reviews
-  companion evaluate models/food_reviews         compares with simple baselines
-  companion predict models/food_reviews "Best coffee I ever had."
-  companion serve models/food_reviews            answers other programs over HTTP
-  companion train-gpt --minutes 10               a small language model, on Shakespeare
-  companion generate models/gpt --prompt ROMEO   continues a text with it
-
-Every command explains itself: companion train --help
-Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
-2 wrong use or input, 130 interrupted.
-"""
-
-_DATA_HELP = """\
-examples:
-  companion data                    all data sets: size and licence
-  companion data food_reviews       one set: its card and three examples
-
-next: companion train --data food_reviews
-"""
-
-_TRAIN_HELP = """\
-examples:
-  companion train                                              English food reviews, LSTM
-  companion train --data chinese_reviews --architecture bag    Chinese, the faster model
-  companion train --data mine.csv                              columns text and label
-  companion train --as-written --out models/as_written         the source document's program
-
-A fifth of the texts is held out, and training stops when they are no longer predicted better.
-Stopped, killed or out of disk space? The same command continues after the last finished epoch.
---restart keeps the old model until the new one is saved.
---as-written is: LSTM, words, 10 epochs of batches of 32, padding learnt from, nothing held out.
-
-next: companion evaluate DIR
-"""
-
-_TRAIN_GPT_HELP = """\
-examples:
-  companion train-gpt --minutes 10                             a small GPT on Shakespeare's plays
-  companion train-gpt --data letters/ --out models/letters     on the .txt files of a folder
-
-A tenth of the text is held out. Stopped, killed or out of time? The same command continues after
-the last hundred steps.
-
-next: companion generate DIR --prompt "ROMEO"
-"""
-
-_EVALUATE_HELP = """\
-examples:
-  companion evaluate models/food_reviews
-  companion evaluate models/mine --data mine_test.csv
-  companion evaluate models/food_reviews --threshold 0.8
-
-The baselines learn from the same training texts. A difference smaller than the intervals
-may be chance.
-
-next: companion predict DIR "A text of yours."
-"""
-
-_PREDICT_HELP = """\
-examples:
-  companion predict models/food_reviews "Best coffee I ever had." "Stale."
-  companion predict models/food_reviews --file reviews.txt > predictions.tsv
-  cat reviews.txt | companion predict models/food_reviews --file -
-
-Prints a line for each text: label, probability of that label, beginning of the text, with
-tabs between. A file is UTF-8 with one text a line; an empty line gives a row of two tabs.
-"""
-
-_EXPORT_HELP = """\
-examples:
-  companion export models/food_reviews                    into models/food_reviews/onnx
-  companion export models/food_reviews --quantize --out small
-
-ONNX Runtime predicts from what is written, without TensorFlow. --quantize stores weights as 8-bit
-integers: a quarter of the size. Measure afterwards that the accuracy is still what you need.
-
-next: companion serve DIR
-"""
-
-_SERVE_HELP = """\
-examples:
-  companion serve models/food_reviews
-  companion serve models/food_reviews/onnx --port 8001
-  curl http://127.0.0.1:8000/predict --data '{"texts": ["Best coffee ever.", "Stale."]}'
-
-DIR is a trained classifier or an exported one. GET /health and GET /metrics say how it does.
-Only programs on this machine are answered. --host opens it to others: the service has no passwords
-and no encryption, so put something that has both between it and them. Ctrl+C or SIGTERM ends it
-when the running requests are answered.
-
-next: watch GET /metrics
-"""
-
-_COST_HELP = """\
-examples:
-  companion cost --requests 1e6 --tokens-in 250 --tokens-out 2
-  companion cost --requests 1e6 --tokens-in 250 --tokens-out 2 --model gpt-6-luna
-
-Instructions and examples count as tokens in, with every request. Prices are list prices of the date
-shown, without discounts.
-
-next: compare with what a server of your own costs in a year
-"""
-
-_GENERATE_HELP = """\
-examples:
-  companion generate models/gpt --prompt "ROMEO" --tokens 60
-  companion generate models/gpt --prompt "What light" --temperature 0.8 --top-k 50 --seed 1
-
-Prompt and new tokens together must fit into what the model reads, 128 tokens if it was trained by
-companion train-gpt. One seed gives one text; temperature 0 always takes the likeliest token.
-
-next: companion train-gpt, which goes on with the training
-"""
-
 _THRESHOLD = (
     "probability from which on the second of two labels is said (default: the model's own, which "
     "is 0.5 unless one was chosen)"
 )
+
+_WEIGHTS = f"how a language model's tables are kept (default: {chat.WEIGHTS[0]})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -243,16 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="companion",
         description="Trains and uses the course's models without a notebook.",
-        epilog=_HELP,
+        epilog=helps.HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = sys.modules["companion"].__version__
     parser.add_argument("--version", action="version", version=f"companion {version}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    for name, (run, add_arguments, epilog) in _COMMANDS.items():
+    for name, (run, add_arguments) in _COMMANDS.items():
         summary = (run.__doc__ or "").partition("\n")[0]
-        texts: dict[str, Any] = {"help": summary, "description": summary, "epilog": epilog}
+        texts: dict[str, Any] = {"help": summary, "description": summary}
+        texts["epilog"] = helps.EXAMPLES[name]
         sub = subparsers.add_parser(name, formatter_class=parser.formatter_class, **texts)
         # What messages of the package call by names of their own.
         options = {"checkpoint_dir": "--out", "num_tokens": "--tokens"}
@@ -362,11 +247,24 @@ def _export_arguments(add: Callable[..., Any]) -> None:
 
 
 def _serve_arguments(add: Callable[..., Any]) -> None:
-    add("dir", type=Path, metavar="DIR", help="folder of a trained or exported classifier")
+    model = "folder of a trained or exported classifier, or smollm2, or a .gguf file"
+    add("dir", type=Path, metavar="MODEL", help=model)
     port = "0 takes any free one (default: 8000)"
     add("--port", type=_whole(0, 2**16 - 1), default=8000, help=port)
     add("--host", help="listen on this address instead of 127.0.0.1, for other machines")
     add("--threshold", type=_probability, help=_THRESHOLD)
+    add("--weights", choices=chat.WEIGHTS, help=_WEIGHTS)
+
+
+def _chat_arguments(add: Callable[..., Any]) -> None:
+    add(
+        "model", nargs="?", type=Path, default=chat.MODEL, help="smollm2 (default), or a .gguf file"
+    )
+    add("--system", help="what the model is told to be, before the first turn")
+    add("--temperature", type=_not_negative, default=0.2, help="0 or more (default: 0.2)")
+    add("--max-tokens", type=_whole(1), default=512, help="of one answer (default: 512)")
+    add("--seed", type=_whole(0), default=0, help="gives other answers (default: 0)")
+    add("--weights", choices=chat.WEIGHTS, help=_WEIGHTS)
 
 
 def _cost_arguments(add: Callable[..., Any]) -> None:
@@ -388,14 +286,16 @@ def _generate_arguments(add: Callable[..., Any]) -> None:
     add("--seed", type=_whole(0), default=0, help="repeats a text, or gives another (default: 0)")
 
 
-_COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None], str]] = {
-    "data": (datasets.data, _data_arguments, _DATA_HELP),
-    "train": (classifier.train, _train_arguments, _TRAIN_HELP),
-    "evaluate": (classifier.evaluate, _evaluate_arguments, _EVALUATE_HELP),
-    "predict": (classifier.predict, _predict_arguments, _PREDICT_HELP),
-    "export": (classifier.export, _export_arguments, _EXPORT_HELP),
-    "serve": (classifier.serve, _serve_arguments, _SERVE_HELP),
-    "train-gpt": (language.train_gpt, _train_gpt_arguments, _TRAIN_GPT_HELP),
-    "generate": (language.generate, _generate_arguments, _GENERATE_HELP),
-    "cost": (costs.cost, _cost_arguments, _COST_HELP),
+_COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+    "data": (datasets.data, _data_arguments),
+    "train": (classifier.train, _train_arguments),
+    "evaluate": (classifier.evaluate, _evaluate_arguments),
+    "predict": (classifier.predict, _predict_arguments),
+    "export": (classifier.export, _export_arguments),
+    "serve": (chat.serve, _serve_arguments),
+    "train-gpt": (language.train_gpt, _train_gpt_arguments),
+    "generate": (language.generate, _generate_arguments),
+    "fetch-data": (fetch.fetch_data, lambda add: None),
+    "chat": (chat.chat, _chat_arguments),
+    "cost": (costs.cost, _cost_arguments),
 }

@@ -1,3 +1,4 @@
+from .chat_service import ChatService as ChatService
 from .onnx import OnnxClassifier as OnnxClassifier
 from .onnx import export_onnx as export_onnx
 from .service import Service as Service

@@ -20,7 +20,7 @@ from companion._common.cores import available_cores
 from companion._common.extras import import_extra
 from companion.data._packaged import read_packaged
 
-__all__ = ["embed_texts"]
+__all__ = ["count_sentence_tokens", "embed_texts"]
 
 
 if TYPE_CHECKING:
@@ -85,6 +85,23 @@ def embed_texts(texts: Sequence[str], *, max_tokens: int = 128) -> _Array:
     with threads.threadpool_limits(1), ThreadPoolExecutor(available_cores()) as cores:
         list(cores.map(fill, _batches([len(row) for row in ids])))
     return vectors
+
+
+def count_sentence_tokens(texts: Sequence[str]) -> list[int]:
+    """Returns how many tokens `embed_texts` would read of each text if it had no limit.
+
+    Args:
+        texts: List of strings, none of them empty.
+
+    Returns:
+        List of int, the two marks for beginning and end included.
+
+    Example:
+
+    >>> count_sentence_tokens(["A cup of tea."])
+    [7]
+    """
+    return [len(encoding.ids) for encoding in _load()[0].encode_batch(check_texts(texts))]
 
 
 def _batches(lengths: list[int]) -> list[list[int]]:
