@@ -33,7 +33,12 @@ from companion._common.files import write_atomically
 FILE = Path(__file__).parents[1] / "companion/data/measured/fine_tuning.json"
 FOLDER = Path(tempfile.gettempdir()) / "companion_fine_tuning"
 COMMAND = "python -m benchmarks.fine_tuning"
-SIZES: dict[str, Any] = {"vocabulary_size": 1000, "sequence_length": 64, "hidden_dim": 64, "num_layers": 2}
+SIZES: dict[str, Any] = {
+    "vocabulary_size": 1000,
+    "sequence_length": 64,
+    "hidden_dim": 64,
+    "num_layers": 2,
+}
 WORDS, RANK, BATCH_SIZE, STEPS_BEFORE = 30, 4, 16, 1200
 STEPS = {20: 40, 100: 80, 500: 160, 2000: 250}  # by number of labels
 SEEDS = range(5)

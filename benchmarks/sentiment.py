@@ -237,10 +237,15 @@ def embedded(language: str) -> Arrays:
     vectorizer = tfidf("characters")
     folds = StratifiedKFold(3, shuffle=True, random_state=SEED)
     found: Arrays = {"tests": [int(i) for i in tests], "unknown": unknown_tokens(learn)}
-    for name, x, seen in (
+    pairs: list[tuple[str, Any, Any]] = [
         ("characters", vectorizer.fit_transform(learn), vectorizer.transform(asked)),
-        ("MiniLM", *(models.embed_texts(t, max_tokens=48) for t in (learn, asked))),
-    ):
+        (
+            "MiniLM",
+            models.embed_texts(learn, max_tokens=48),
+            models.embed_texts(asked, max_tokens=48),
+        ),
+    ]
+    for name, x, seen in pairs:
         search = GridSearchCV(logistic(1.0), {"C": SAMPLE_GRID}, cv=folds).fit(x, labels[rows])
         said = digits(search.predict(seen))
         found[name] = {"C": search.best_params_["C"], "said": said}
@@ -269,7 +274,7 @@ def measure(file: Path, stages: list[str]) -> None:
             if language in _kept(file).get(name, {}):
                 continue
             found = stage(language)
-            evidence = {"command": COMMAND, "versions": versions()} | _kept(file)
+            evidence: dict[str, Any] = {"command": COMMAND, "versions": versions()} | _kept(file)
             evidence[name] = evidence.get(name, {}) | {language: found}
             write_atomically(file, (json.dumps(evidence, ensure_ascii=False) + "\n").encode())
 

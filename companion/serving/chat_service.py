@@ -137,7 +137,7 @@ class ChatService(Server):
         self._writer.close()
         self._embedder.close()
 
-    async def write(self, asked: Writing) -> Parts:
+    async def write(self, asked: Writing) -> AsyncGenerator[str | Answer, None]:
         """Writes an answer when its turn comes; closing the generator ends it at the next token.
 
         Args:
@@ -175,6 +175,9 @@ class ChatService(Server):
 
         Args:
             texts: sequence of str.
+
+        Returns:
+            A list of pairs: a float32 array `(384,)` and an int.
 
         Raises:
             OverloadError: If too many requests wait, or this one too long.
