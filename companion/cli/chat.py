@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODEL = Path("smollm2")
 
-WEIGHTS = ("int8", "float16", "float32")
+WEIGHTS = ("float16", "int8", "float32")
 
 _NAMES = {"smollm2": "smollm2-135m-instruct"}
 

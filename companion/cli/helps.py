@@ -103,7 +103,7 @@ next: watch GET /metrics
 examples:
   companion chat
   companion chat --system "You are a pirate." --temperature 0.7 --seed 1
-  companion chat my-model.gguf --weights float16
+  companion chat my-model.gguf --weights int8
   cat questions.txt | companion chat > answers.txt
 
 A large language model answers, on this computer and without a network. Ctrl+C stops an answer and

@@ -26,6 +26,8 @@ from companion.cli.shared import command_line, printable, shorten, with_options
         ("export", "companion serve"),
         ("serve", "GET /metrics"),
         ("cost", "in a year"),
+        ("chat", "companion serve smollm2"),
+        ("fetch-data", "companion chat"),
     ],
 )
 def test_each_commands_help_shows_an_example_and_what_comes_next(run, command, following):
