@@ -470,10 +470,10 @@ def test_fifty_at_once_are_each_answered_as_alone(service, model):
 
 def test_who_waits_too_long_is_told_so():
     model = Gated()
-    service = ChatService(model, "words", waiting_seconds=0.05)
-    with service, ThreadPoolExecutor() as pool:
+    with ChatService(model, "words") as service, ThreadPoolExecutor() as pool:
         first = pool.submit(complete, service)
         assert model.entered.wait(60)
+        service.waiting_seconds = 0.05  # from now on: the first has had its turn
         status, found, headers = complete(service, stream=True)
         assert (status, headers["Retry-After"]) == (503, "1")
         assert "No turn within 0.05 s" in found["error"]["message"]
