@@ -84,7 +84,7 @@ def test_the_engines_have_the_lengths_that_the_chapter_says() -> None:
     """Forty lines on the page, a hundred and sixty in the package: four times as long."""
     notebook = Notebook(ROOT / "book" / f"{PAGE}.ipynb", ROOT)
     own = [cell.source for cell in notebook.code if cell.id in ("node", "backward")]
-    package = (ROOT / "companion" / "autodiff.py").read_text(encoding="utf-8")
+    package = (ROOT / "companion" / "teaching" / "autodiff.py").read_text(encoding="utf-8")
     lines = [code_lines(ast.parse(source), source) for source in (*own, package)]
     assert 35 <= sum(lines[:2]) <= 45
     assert 155 <= lines[2] <= 169

@@ -19,7 +19,9 @@ PAGE = Path(__file__).parents[3] / "book/04_practice/scaling_laws.ipynb"
 def page() -> dict[str, Any]:
     names = ["read-sweep", "fit", "bootstrap", "prediction", "reveal"]
     start = {
-        k: getattr(companion, k) for k in ("ScalingLaw", "fit_scaling_law", "load_measurements")
+        "ScalingLaw": companion.training.ScalingLaw,
+        "fit_scaling_law": companion.training.fit_scaling_law,
+        "load_measurements": companion.data.load_measurements,
     }
     rng = np.random.default_rng(1)  # another seed than the page's
     return run_cells("04_practice/scaling_laws", *names, np=np, rng=rng, **start)
