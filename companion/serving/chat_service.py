@@ -73,7 +73,7 @@ class ChatService(Server):
 
     Example:
 
-    >>> import urllib.request
+    >>> import json, urllib.request
     >>> from companion.models import load_language_model
     >>> with ChatService(load_language_model(weights="int8")) as service:
     ...     models = json.load(urllib.request.urlopen(f"{service.url}/v1/models"))
