@@ -50,6 +50,7 @@ def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: A
             route.abort()
 
     page.route("**/*", guard)
+
     def answered(response: Response) -> None:
         if not response.ok:
             visit.errors.append(f"not there: {response.url}")
