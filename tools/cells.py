@@ -19,7 +19,7 @@ def run_cells(page: str, *ids: str, **start: Any) -> dict[str, Any]:
     missing = set(ids) - {cell.id for cell in notebook.code}
     if missing:
         raise LookupError(f"{page} has no code cells {sorted(missing)}")
-    names: dict[str, Any] = {room: getattr(companion, room) for room in companion.__all__} | start
+    names: dict[str, Any] = {room: getattr(companion, room) for room in dir(companion)} | start
     for cell in notebook.code:
         if cell.id in ids:
             lines = [line for line in cell.source.splitlines() if not line.lstrip().startswith("%")]
