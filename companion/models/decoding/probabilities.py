@@ -47,11 +47,11 @@ def next_token_probabilities(
     check_sampling(temperature, top_k, top_p, min_p)
     if not np.isfinite(logits).all() or logits.ndim < 1:
         raise ValueError("logits must be finite numbers, in rows of one per token.")
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    ranked = np.take_along_axis(logits, order, axis=-1)
-    ranked = (ranked - ranked[..., :1]) / max(temperature, 1e-8)
-    shares = np.exp(np.maximum(ranked, -700.0))
+    scaled = (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, 1e-8)
+    shares = np.exp(np.maximum(scaled, -700.0))
     shares /= shares.sum(axis=-1, keepdims=True)
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    shares = np.take_along_axis(shares, order, axis=-1)
     before = np.cumsum(shares, axis=-1) - shares
     rank = np.arange(logits.shape[-1])
     keep = (before < top_p) & (rank < (top_k or logits.shape[-1]))

@@ -106,10 +106,10 @@ def draw_token(
     least = max(min_p * shares.max(), (1 - top_p) / len(shares))
     ids = np.flatnonzero((shares >= least) & (shares > 0))
     if top_k is not None and top_k < len(ids):
-        cut = np.partition(shares[ids], -top_k)[-top_k]
-        ids = ids[shares[ids] >= cut]
+        cut = np.partition(logits[ids], -top_k)[-top_k]
+        ids = ids[logits[ids] >= cut]
     if top_k is not None or top_p < 1:
-        ids = ids[np.argsort(-shares[ids], kind="stable")][:top_k]
+        ids = ids[np.argsort(-logits[ids], kind="stable")][:top_k]
         before = np.cumsum(shares[ids]) - shares[ids]
         ids = ids[before < top_p]
     reached = np.cumsum(shares[ids])

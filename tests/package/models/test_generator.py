@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from companion import models
@@ -66,6 +66,7 @@ def test_a_batch_may_fill_the_context(tiny):
     top_p=st.floats(0.01, 1),
     min_p=st.floats(0, 1),
 )
+@example(row=[-1e-70, 0.0], draw=0.0, temperature=1.0, top_k=None, top_p=0.5, min_p=0.0)
 @settings(deadline=None)
 def test_a_drawn_token_is_one_that_the_stated_probabilities_allow(row, draw, **options):
     shares = models.next_token_probabilities(row, **options)
