@@ -54,8 +54,10 @@ def next_token_probabilities(
     shares = np.take_along_axis(shares, order, axis=-1)
     before = np.cumsum(shares, axis=-1) - shares
     rank = np.arange(logits.shape[-1])
-    keep = (before < top_p) & (rank < (top_k or logits.shape[-1]))
-    keep &= shares >= min_p * shares[..., :1]
+    keep = rank < (top_k or logits.shape[-1])
+    if top_p < 1:
+        keep = keep & (before < top_p)
+    keep = keep & (shares >= min_p * shares[..., :1])
     shares = np.where(keep, shares, 0.0)
     shares /= shares.sum(axis=-1, keepdims=True)
     probabilities = np.empty_like(shares)

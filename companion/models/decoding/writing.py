@@ -110,6 +110,7 @@ def draw_token(
         ids = ids[logits[ids] >= cut]
     if top_k is not None or top_p < 1:
         ids = ids[np.argsort(-logits[ids], kind="stable")][:top_k]
+    if top_p < 1:
         before = np.cumsum(shares[ids]) - shares[ids]
         ids = ids[before < top_p]
     reached = np.cumsum(shares[ids])

@@ -67,6 +67,7 @@ def test_a_batch_may_fill_the_context(tiny):
     min_p=st.floats(0, 1),
 )
 @example(row=[-1e-70, 0.0], draw=0.0, temperature=1.0, top_k=None, top_p=0.5, min_p=0.0)
+@example(row=[0.0, 19.0], draw=0.0, temperature=0.5, top_k=None, top_p=1.0, min_p=0.0)
 @settings(deadline=None)
 def test_a_drawn_token_is_one_that_the_stated_probabilities_allow(row, draw, **options):
     shares = models.next_token_probabilities(row, **options)
