@@ -135,13 +135,33 @@ _CC_BY = "CC BY 2.0, Flickr user"
 _PHOTOS = {
     "astronaut": ("skimage", "data/astronaut.png", "Eileen Collins, astronaut", "NASA, no rights"),
     "brick": ("skimage", "data/brick.png", "a brick wall", "CC0, from CC0Textures"),
+    "camera": ("skimage", "data/camera.png", "a man at a camera", f"{_CC0}, Lav Varshney"),
     "cat": ("skimage", "data/chelsea.png", "Chelsea, a cat", f"{_CC0}, Stefan van der Walt"),
     "china": ("sklearn", "datasets/images/china.jpg", "a temple", f"{_CC_BY} danielbuechele"),
     "coffee": ("skimage", "data/coffee.png", "a cup of coffee", f"{_CC0}, Rachel Michetti"),
+    "coins": (
+        "skimage",
+        "data/coins.png",
+        "coins from Pompeii",
+        "no known restrictions, Brooklyn Museum",
+    ),
     "flower": ("sklearn", "datasets/images/flower.jpg", "a flower", f"{_CC_BY} vultilion"),
     "grass": ("skimage", "data/grass.png", "grass from above", "CC0, by the author linolafett"),
     "gravel": ("skimage", "data/gravel.png", "gravel from above", "CC0, from CC0Textures"),
+    "motorcycle": (
+        "skimage",
+        "data/motorcycle_left.png",
+        "a motorcycle in a garage",
+        "no licence stated, Middlebury stereo benchmark of 2014",
+    ),
+    "retina": ("skimage", "data/retina.jpg", "the retina of an eye", "CC0 by Mikael Häggström"),
     "rocket": ("skimage", "data/rocket.jpg", "a rocket's launch", "SpaceX, public domain"),
+    "tissue": (
+        "skimage",
+        "data/ihc.png",
+        "glands under a microscope",
+        "no known restrictions, CMMI",
+    ),
 }
 
 
@@ -167,13 +187,13 @@ def load_photo(name: str) -> Photo:
     """Load a photograph from an installed package.
 
     Args:
-        name: str. `"astronaut"`, `"brick"`, `"cat"`, `"china"`, `"coffee"`, `"flower"`,
-            `"grass"`, `"gravel"` or `"rocket"`. Brick, grass and gravel are grey: their three
-            colours are equal.
+        name: str. `"astronaut"`, `"brick"`, `"camera"`, `"cat"`, `"china"`, `"coffee"`, `"coins"`,
+            `"flower"`, `"grass"`, `"gravel"`, `"motorcycle"`, `"retina"`, `"rocket"` or `"tissue"`.
+            Brick, camera, coins, grass and gravel are grey: their three colours are equal.
 
     Returns:
-        A `Photo`. Of `"china"`, `"flower"` and `"rocket"`, which are stored as JPEG, a decoder of
-        another version may round single pixels in another way.
+        A `Photo`. Of `"china"`, `"flower"`, `"retina"` and `"rocket"`, which are stored as JPEG, a
+        decoder of another version may round single pixels in another way.
 
     Raises:
         ValueError: There is no photograph of that name.

@@ -1,3 +1,4 @@
+from .pictures import read_picture as read_picture
 from .text import build_tfidf as build_tfidf
 from .text import build_vectorizer as build_vectorizer
 from .text import count_tokens as count_tokens
