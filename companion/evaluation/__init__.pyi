@@ -1,10 +1,15 @@
 from .abstention import AbstentionCurve as AbstentionCurve
 from .abstention import abstention_curve as abstention_curve
+from .attribution import gradient_times_input as gradient_times_input
+from .attribution import integrated_gradients as integrated_gradients
+from .attribution import occlusion as occlusion
+from .grounding import support as support
 from .intervals import Interval as Interval
 from .intervals import accuracy_interval as accuracy_interval
 from .intervals import bootstrap_interval as bootstrap_interval
 from .intervals import difference_interval as difference_interval
 from .language import bits_per_byte as bits_per_byte
+from .ranking import first_hits as first_hits
 from .ranking import ndcg_at_k as ndcg_at_k
 from .ranking import recall_at_k as recall_at_k
 from .ranking import top_items as top_items
