@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from companion._common.checking import check_whole
 
-__all__ = ["ndcg_at_k", "recall_at_k", "top_items"]
+__all__ = ["first_hits", "ndcg_at_k", "recall_at_k", "top_items"]
 
 
 def top_items(
@@ -124,6 +124,37 @@ def ndcg_at_k(
     best = np.cumsum(discount)[np.minimum(number, len(discount)) - 1]
     gain: NDArray[np.float64] = hits @ discount / best
     return gain
+
+
+def first_hits(scores: ArrayLike, relevant: ArrayLike) -> NDArray[np.int64]:
+    """Returns on which place of each list the first relevant item stands.
+
+    From these places follow the measures of a search that needs one right answer: the share of
+    places up to k is its recall at k, and the mean of one over the place is its mean reciprocal
+    rank (MRR). Of equal scores the item with the smaller number comes first.
+
+    Args:
+        scores: array of finite float, shape (users, items).
+        relevant: array of bool, shape (users, items). At least one for each user.
+
+    Returns:
+        An int64 array of shape (users,), 1 for the first place.
+
+    Raises:
+        ValueError: As `recall_at_k`.
+
+    Example:
+
+    >>> first_hits([[0.1, 0.9, 0.5], [0.8, 0.2, 0.1]], [[1, 0, 1], [1, 0, 0]]).tolist()
+    [2, 1]
+
+    Reference:
+        Voorhees, 1999, The TREC-8 Question Answering Track Report.
+    """
+    items = np.shape(scores)[1] if np.ndim(scores) == 2 else 1
+    hits, _ = _hits(scores, relevant, max(1, items), None)
+    places: NDArray[np.int64] = hits.argmax(axis=1) + 1
+    return places
 
 
 def _hits(

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, top_k_accuracy_score
 
-from companion.evaluation import bootstrap_interval, ndcg_at_k, recall_at_k, top_items
+from companion.evaluation import (
+    bootstrap_interval,
+    first_hits,
+    ndcg_at_k,
+    recall_at_k,
+    support,
+    top_items,
+)
 
 
 def case(seed: int, users: int = 12, items: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -122,3 +129,26 @@ def test_what_cannot_be_ranked_is_refused(metric: Any, changes: Any, message: st
     metric(**_good())
     with pytest.raises(ValueError, match=message):
         metric(**_good(**changes))
+
+
+def test_first_hits_are_the_places_found_by_walking_down_each_list():
+    rng = np.random.default_rng(3)
+    scores, relevant = rng.integers(0, 9, (40, 12)), rng.random((40, 12)) < 0.2
+    relevant[~relevant.any(axis=1), 5] = True
+    walked = []
+    for row, wanted in zip(scores, relevant, strict=True):
+        order = sorted(range(12), key=lambda i: (-row[i], i))
+        walked.append(next(place for place, i in enumerate(order, 1) if wanted[i]))
+    assert first_hits(scores, relevant).tolist() == walked
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [("Tea costs 3.50 dollars", 1.0), ("Tea costs 3.5 dollars", 0.0), ("", 0.0), ("a of", 0.0)],
+)
+def test_an_answer_with_another_number_is_not_supported(answer, share):
+    assert support(answer, "Our tea: it costs 3.50 dollars.") == share
+
+
+def test_support_is_the_share_of_the_long_words_that_the_text_holds():
+    assert support("green parcels leave early", "Parcels LEAVE at noon.") == 0.5
