@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -32,6 +32,7 @@ def line(rate: float, count: int = 12) -> list[tuple[float, float, str, str]]:
     return [(2010 + i, rate**i, "maker", f"model {i}") for i in range(count)]
 
 
+@settings(max_examples=10)
 @given(rate=RATES)
 def test_constant_growth_is_found_and_forecast_without_error(
     page: dict[str, Any], rate: float
@@ -42,6 +43,7 @@ def test_constant_growth_is_found_and_forecast_without_error(
     assert all(abs(row[1]) < 1e-6 for row in page["back_test"](runs))
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 50))
 def test_the_interval_opens_with_the_distance_and_with_the_level(
     page: dict[str, Any], seed: int
