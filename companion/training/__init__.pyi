@@ -1,5 +1,10 @@
 from .checkpoints import CheckpointError as CheckpointError
 from .checkpoints import CheckpointFolder as CheckpointFolder
+from .example_gradients import build_example_gradients as build_example_gradients
+from .privacy import clip_gradients as clip_gradients
+from .privacy import noise_for_epsilon as noise_for_epsilon
+from .privacy import private_gradient as private_gradient
+from .privacy import spent_epsilon as spent_epsilon
 from .progress import ProgressBar as ProgressBar
 from .scaling import ScalingLaw as ScalingLaw
 from .scaling import fit_scaling_law as fit_scaling_law
