@@ -1,5 +1,7 @@
 from .classifiers import build_bag_classifier as build_bag_classifier
 from .classifiers import build_lstm_classifier as build_lstm_classifier
+from .decoding.beam import beam_search as beam_search
+from .decoding.beam import translate_ids as translate_ids
 from .decoding.constraints import ConstraintError as ConstraintError
 from .decoding.generator import AnswerStream as AnswerStream
 from .decoding.generator import TextGenerator as TextGenerator
@@ -11,6 +13,10 @@ from .layers import DecoderBlock as DecoderBlock
 from .layers import PositionEmbedding as PositionEmbedding
 from .pretrained.gguf import GGUFError as GGUFError
 from .pretrained.gguf import read_gguf as read_gguf
+from .pretrained.images import image_class_names as image_class_names
+from .pretrained.images import load_image_network as load_image_network
 from .pretrained.language_models import language_model_path as language_model_path
 from .pretrained.language_models import load_language_model as load_language_model
 from .pretrained.sentences import embed_texts as embed_texts
+from .seq2seq import build_translator as build_translator
+from .seq2seq import cross_attention as cross_attention

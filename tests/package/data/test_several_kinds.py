@@ -8,6 +8,7 @@ import pytest
 from companion.data import (
     PairDataset,
     RatingDataset,
+    find_duplicates,
     load_cdnow,
     load_movielens,
     load_newsgroups,
@@ -78,7 +79,24 @@ def test_no_sentence_stands_on_both_sides_of_the_split(pairs: PairDataset) -> No
     train, test = pairs.train, pairs.test
     assert not set(train.sources) & set(test.sources)
     assert not set(train.targets) & set(test.targets)
-    assert len(set(train.sources + test.sources)) == len(train) + len(test) == 4349
+    assert len(set(train.sources + test.sources)) == len(train) + len(test) == 4267
+
+
+def test_no_pair_has_a_mark_where_a_translation_was_to_stand(pairs: PairDataset) -> None:
+    targets = pairs.train.targets + pairs.test.targets
+    assert not [said for said in targets if "placeholder" in said.lower() or said == "PH"]
+
+
+def test_the_sides_share_no_sentence_but_for_case_and_punctuation(pairs: PairDataset) -> None:
+    assert not find_duplicates(pairs.train.targets, pairs.test.targets)
+    assert not find_duplicates(pairs.train.sources, pairs.test.sources)
+
+
+def test_the_dictionary_gives_meanings_of_the_words_of_both_sides(pairs: PairDataset) -> None:
+    assert pairs.dictionary["图书馆"] == "library"
+    assert all(pairs.dictionary.values())
+    known = [any(word in text for word in pairs.dictionary) for text in pairs.test.sources]
+    assert all(known)
 
 
 def test_a_sentence_keeps_its_translation_level_and_topic(pairs: PairDataset) -> None:

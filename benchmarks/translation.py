@@ -1,0 +1,280 @@
+"""Measures what is too slow for the page on translation; ``python -m benchmarks.translation``.
+
+Small Transformers learn Chinese–English sentence pairs, with numbered gaps for rare words that a
+dictionary fills, and without. How many words to know, the layers and the dropout are judged on
+pairs that are held back from the training half; the chosen ones then translate the test sentences
+once, greedily and by beam search. The translations, and where the network looked, are kept in
+``companion/data/measured/translation.json``. Runs that the file holds already are not done again;
+delete the file to start over. It takes about ten minutes on two quiet cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.runs import versions
+
+COMMAND = "python -m benchmarks.translation"
+FILE = Path(__file__).parents[1] / "companion/data/measured/translation.json"
+SEED, HELD = 0, 300
+GAPS = 4  # rare words of a sentence that may be filled
+# Words that a run knows are those that the training texts hold so often.
+RUNS: dict[str, dict[str, Any]] = {
+    "gaps 3": {"least": 3, "gaps": True},
+    "no gaps 3": {"least": 3, "gaps": False},
+    "gaps 6": {"least": 6, "gaps": True},
+    "no gaps 2": {"least": 2, "gaps": False},
+    "gaps 2": {"least": 2, "gaps": True},
+}
+LENGTH, BATCH_SIZE, EPOCHS, RATE = 16, 64, 25, 0.004
+SIZES = {"hidden_dim": 64, "num_layers": 1, "dropout": 0.1}
+SEARCHES = {"greedy": (1, 0.0), "beam 4": (4, 0.0), "beam 4, long": (4, 1.0)}
+LOOKED = 6  # test sentences whose attention is kept
+
+Part = list[tuple[str, str]]
+
+
+def parts() -> tuple[dict[str, Part], dict[str, str]]:
+    """Returns the pairs to fit, held back and to test, and the dictionary."""
+    from companion import data
+
+    pairs = data.load_translation_pairs()
+    train = list(zip(pairs.train.sources, pairs.train.targets, strict=True))
+    test = list(zip(pairs.test.sources, pairs.test.targets, strict=True))
+    return {"fit": train[:-HELD], "held": train[-HELD:], "test": test}, pairs.dictionary
+
+
+def cut(text: str, words: Any) -> list[str]:
+    """Returns the longest words that are known, from left to right, and else single characters."""
+    found = []
+    while text:
+        size = next((n for n in range(6, 1, -1) if text[:n] in words and len(text) >= n), 1)
+        found.append(text[:size])
+        text = text[size:]
+    return found
+
+
+def tokenize(text: str) -> list[str]:
+    """Returns the words and signs of an English sentence in lower case."""
+    return re.findall(r"\w+(?:['’]\w+)?|[^\w\s]", text.lower())
+
+
+def join(tokens: list[str]) -> str:
+    """Returns a sentence made of words and signs."""
+    text = re.sub(r" ([.,!?;:%])", r"\1", " ".join(tokens))
+    text = re.sub(r"\bi\b", "I", text)
+    return text[:1].upper() + text[1:]
+
+
+def meaning(gloss: str) -> str:
+    """Returns the first meaning that a dictionary gives, in at most three words."""
+    first = re.sub(r"\([^)]*\)|\[[^\]]*\]", "", gloss).split(";")[0]
+    return " ".join(re.sub(r"^\s*to (be )?", "", first).split()[:3])
+
+
+class Vocabulary:
+    """Numbers the words of both languages; rare Chinese words become numbered gaps."""
+
+    def __init__(self, fit: Part, dictionary: dict[str, str], least: int, gaps: bool) -> None:
+        self.dictionary, self.gaps = dictionary, gaps
+        chinese = Counter(w for source, _ in fit for w in cut(source, dictionary))
+        english = Counter(w for _, target in fit for w in tokenize(target))
+        marks = ["<pad>", "<end>", "<rare>", *(f"<gap {i}>" for i in range(GAPS))]
+        kept = [sorted(w for w, n in c.items() if n >= least) for c in (chinese, english)]
+        self.tokens = [*marks, *kept[0], *kept[1]]
+        self.known = set(kept[0])
+        self.ids = {word: i for i, word in enumerate(self.tokens)}
+
+    def read(self, source: str) -> tuple[list[int], list[str]]:
+        """Returns a Chinese sentence's ids, and the words for which gaps stand."""
+        ids, held = [], []
+        for word in cut(source, self.dictionary):
+            if word in self.known:
+                ids.append(self.ids[word])
+            elif self.gaps and meaning(self.dictionary.get(word, "")) and len(held) < GAPS:
+                ids.append(self.ids[f"<gap {len(held)}>"])
+                held.append(word)
+            else:
+                ids.append(self.ids["<rare>"])
+        return ids, held
+
+    def target(self, text: str, held: list[str]) -> list[int]:
+        """Returns an English sentence's ids, with a gap where a word is that the dictionary has."""
+        words = tokenize(text)
+        ids = [self.ids.get(word, self.ids["<rare>"]) for word in words]
+        for i, word in enumerate(held):
+            stems = {w[:4] for w in meaning(self.dictionary[word]).lower().split() if len(w) > 2}
+            places = [j for j, w in enumerate(words) if w[:4] in stems]
+            if places:
+                ids[places[0]] = self.ids[f"<gap {i}>"]
+                for j in reversed(places[1:]):
+                    del words[j], ids[j]
+        return ids
+
+    def write(self, ids: list[int], held: list[str]) -> str:
+        """Returns the English sentence that the ids and the dictionary give."""
+        marks = {f"<gap {i}>": meaning(self.dictionary[word]) for i, word in enumerate(held)}
+        words = [marks.get(t, "" if t[:1] == "<" else t) for t in (self.tokens[i] for i in ids)]
+        return join([word for word in words if word])
+
+
+def padded(rows: list[list[int]], length: int) -> Any:
+    """Returns rows of ids with zeros behind them."""
+    table = np.zeros((len(rows), length), "int32")
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row[:length]
+    return table
+
+
+def arrays(vocabulary: Vocabulary, part: Part, length: int) -> tuple[dict[str, Any], Any, Any]:
+    """Returns what the network reads, what it is to write, and which positions count."""
+    end = vocabulary.ids["<end>"]
+    sources, targets = [], []
+    for source, target in part:
+        ids, held = vocabulary.read(source)
+        sources.append(ids)
+        targets.append(vocabulary.target(target, held))
+    x = {"source_ids": padded(sources, length)}
+    x["target_ids"] = padded([[end, *row] for row in targets], length)
+    y = padded([[*row, end] for row in targets], length)
+    return x, y, (y > 0).astype("float32")
+
+
+def learn(
+    fit: Part,
+    held: Part,
+    dictionary: dict[str, str],
+    least: int,
+    gaps: bool,
+) -> tuple[Vocabulary, Any]:
+    """Returns the vocabulary and a trained network."""
+    import keras
+
+    from companion import models, training
+
+    vocabulary = Vocabulary(fit, dictionary, least, gaps)
+    x, y, weights = arrays(vocabulary, fit, LENGTH)
+    keras.utils.set_random_seed(SEED)
+    model = models.build_translator(len(vocabulary.tokens), LENGTH, **SIZES)
+    steps = EPOCHS * -(-len(y) // BATCH_SIZE)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        training.build_gpt_optimizer(steps, RATE, 0.05),
+        loss,
+        weighted_metrics=[],
+        jit_compile=False,
+    )
+    training.Trainer(model, seed=SEED, progress=False).fit(
+        x,
+        y,
+        sample_weight=weights,
+        batch_size=BATCH_SIZE,
+        epochs=EPOCHS,
+        validation_data=arrays(vocabulary, held, LENGTH),
+    )
+    return vocabulary, model
+
+
+def translate(
+    vocabulary: Vocabulary, model: Any, part: Part, beam_width: int = 1, penalty: float = 0.0
+) -> list[str]:
+    """Returns the translations of a part's sentences."""
+    from companion import models
+
+    read = [vocabulary.read(source) for source, _ in part]
+    end = vocabulary.ids["<end>"]
+    found = models.translate_ids(
+        model,
+        padded([ids for ids, _ in read], LENGTH),
+        start_id=end,
+        end_id=end,
+        max_tokens=LENGTH,
+        beam_width=beam_width,
+        length_penalty=penalty,
+    )
+    return [vocabulary.write(ids, held) for ids, (_, held) in zip(found, read, strict=True)]
+
+
+def chrf(said: list[str], part: Part) -> float:
+    """Returns the chrF of translations."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_chrf(said, [[target for _, target in part]]).score)
+
+
+def look(vocabulary: Vocabulary, model: Any, part: Part) -> list[dict[str, Any]]:
+    """Returns where the network looked while it translated the first longer sentences."""
+    from companion import models
+
+    end, found = vocabulary.ids["<end>"], []
+    longer = [pair for pair in part if len(vocabulary.read(pair[0])[0]) >= 7]
+    for source, _ in longer[:LOOKED]:
+        ids, held = vocabulary.read(source)
+        (said,) = models.translate_ids(
+            model, [ids], start_id=end, end_id=end, max_tokens=LENGTH - 1
+        )
+        weights = models.cross_attention(model, [ids], [[end, *said[:-1]]])[0].mean(axis=0)
+        words = vocabulary.write(said, held)
+        shown = [vocabulary.tokens[i] for i in said]
+        for i, word in enumerate(held):
+            shown = [
+                meaning(vocabulary.dictionary[word]) if t == f"<gap {i}>" else t for t in shown
+            ]
+        found.append(
+            {
+                "source": source,
+                "read": cut(source, vocabulary.dictionary),
+                "written": shown,
+                "said": words,
+                "weights": [[round(float(w), 2) for w in row] for row in weights],
+            }
+        )
+    return found
+
+
+def run(name: str) -> dict[str, Any]:
+    """Trains one network; returns its scores on held-back pairs and what it says of the test."""
+    part, dictionary = parts()
+    begin = time.process_time()
+    vocabulary, model = learn(part["fit"], part["held"], dictionary, **RUNS[name])
+    trained = round(time.process_time() - begin)
+    result: dict[str, Any] = {"cpu_seconds": trained, "parameters": model.count_params()}
+    result["held"], result["test"] = {}, {}
+    for search, (width, penalty) in SEARCHES.items():
+        said = translate(vocabulary, model, part["held"], width, penalty)
+        result["held"][search] = chrf(said, part["held"])
+        result["test"][search] = translate(vocabulary, model, part["test"], width, penalty)
+    print(name, trained, result["held"], said[:6], flush=True)
+    return RUNS[name] | result | {"looked": look(vocabulary, model, part["test"])}
+
+
+def measure(file: Path) -> None:
+    """Does the runs that the file does not hold, and keeps each."""
+    from companion._common.files import write_atomically
+
+    for name in RUNS:
+        kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        if name not in kept.get("runs", {}):
+            evidence = {"command": COMMAND, "versions": versions(), "epochs": EPOCHS} | kept
+            evidence["runs"] = kept.get("runs", {}) | {name: run(name)}
+            content = json.dumps(evidence, ensure_ascii=False, indent=0)
+            write_atomically(file, (content + "\n").encode())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures and keeps the results."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("file", nargs="?", type=Path, default=FILE)
+    measure(options.parse_args(arguments).file)
+
+
+if __name__ == "__main__":
+    main()
