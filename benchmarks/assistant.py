@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +37,8 @@ QUESTIONS = Path(__file__).with_name("assistant_questions.yml")
 FILE = Path(__file__).parents[1] / "companion/data/measured/assistant.json"
 FOLDER = Path(tempfile.gettempdir()) / "companion_assistant"
 OWN_PAGE = "06_tools/assistant"
-CUTS = (("sections", 0), ("paragraphs", 60), ("paragraphs", 120), ("words", 120), ("words", 240))
-BARE = (("paragraphs", 120),)  # also tried without headings
+CUTS = [("sections", 120)] + [(how, n) for how in ("paragraphs", "words") for n in (60, 120, 240)]
+BARE = (("sections", 120), ("paragraphs", 120), ("words", 120))  # also tried without headings
 METHODS = ("words", "meaning", "both")
 BUDGET = 300  # words that a model gets to read
 BATCH, MAX_TOKENS = 8, 60
@@ -101,10 +103,8 @@ def search(kept: Kept, keep: Callable[[], None]) -> None:
     }
     lines = [one["question"] for one in asked]
     runs: list[Kept] = kept.setdefault("runs", [])
-    for run in runs:
-        run["size"] = 0 if run["how"] == "sections" else run["size"]
     for how, num_words in CUTS:
-        passages = tasks.cut_passages(corpus, how, num_words=max(num_words, 8))
+        passages = tasks.cut_passages(corpus, how, num_words=num_words)
         relevant = np.array([answers_in(one, passages) for one in asked])
         for one, row in zip(asked, relevant, strict=True):
             assert row.any(), (how, num_words, one["question"])
@@ -141,6 +141,40 @@ def chosen(runs: list[Kept]) -> Kept:
     return {name: best[name] for name in ("how", "size", "headings", "method")}
 
 
+def is_right(asked: Kept, answer: str) -> bool:
+    """Whether an answer to a question holds a right one; words may go on, as in *pulled*."""
+    text = plain(answer).replace(" %", "%")
+    phrases = (plain(p).replace(" %", "%") for p in asked.get("right", asked["says"]))
+    return any(re.search(rf"(?<!\w){re.escape(phrase)}", text) for phrase in phrases)
+
+
+def best_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
+    """The cosine from which on to answer: the shares answered and refused rightly are largest."""
+    values = sorted({*inside, *outside})
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(values)]
+
+    def quality(threshold: float) -> float:
+        answered = np.mean([cosine >= threshold for cosine in inside])
+        return float(answered + np.mean([cosine < threshold for cosine in outside]))
+
+    return round(max(middles, key=quality), 4)
+
+
+def settings() -> Kept:
+    """What the halves that choose have chosen: search, threshold, passages to read."""
+    asked, cosine = questions()["answered"], _kept("refuse")["cosine"]
+    inside = [value for i, value in enumerate(cosine[: len(asked)]) if chooses(i)]
+    rest = enumerate(cosine[len(asked) :])
+    outside = [value for i, value in rest if chooses(i, answered=False)]
+    right = {}
+    for number, name in ((1, "one passage"), (3, "three passages")):
+        rows = [row for row in _kept("answer")[name] if row["row"] < len(asked)]
+        half = [row for row in rows if chooses(row["row"])]
+        right[number] = sum(is_right(asked[row["row"]], row["text"]) for row in half)
+    best = chosen(_kept("search")["runs"]) | {"threshold": best_threshold(inside, outside)}
+    return best | {"num_passages": max(right, key=lambda number: right[number])}
+
+
 def _kept(name: str) -> Kept:
     kept: Kept = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return kept
@@ -148,7 +182,7 @@ def _kept(name: str) -> Kept:
 
 def _passages() -> tuple[Kept, list[data.Passage]]:
     best = chosen(_kept("search")["runs"])
-    return best, tasks.cut_passages(sections(), best["how"], num_words=max(best["size"], 8))
+    return best, tasks.cut_passages(sections(), best["how"], num_words=best["size"])
 
 
 def _assistant(writer: Any = None, num_passages: int = 1) -> tasks.Assistant:
@@ -354,12 +388,16 @@ def main(arguments: list[str] | None = None) -> None:
         keep()
     if options.part:
         return
+    write_evidence(options.file)
+
+
+def write_evidence(file: Path) -> None:
+    """Puts the parts together."""
     evidence: Kept = {"command": COMMAND, "versions": versions(), "budget": BUDGET}
-    evidence |= {"questions": questions(), "chosen": chosen(_kept("search")["runs"])}
+    evidence |= {"questions": questions(), "chosen": settings()}
     evidence |= {name: _kept(name) for name in PARTS}
-    options.file.write_text(
-        json.dumps(evidence, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8"
-    )
+    written = json.dumps(evidence, ensure_ascii=False, separators=(",", ":")) + "\n"
+    write_atomically(file, written.encode())
 
 
 if __name__ == "__main__":

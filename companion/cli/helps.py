@@ -14,6 +14,7 @@ example, from nothing to a prediction:
   companion fetch-data                           models and data that others made, once
   companion chat                                 a conversation with a large model
   companion serve smollm2                        the same, for other programs
+  companion ask "What is a token?"               answered from the course's pages
 
 Every command explains itself: companion train --help
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
@@ -111,6 +112,18 @@ not the conversation; /quit or the end of the input ends it. What was said is ke
 context is full; then the oldest turns are left out. In a pipe each line is a turn.
 
 next: companion serve smollm2
+""",
+    "ask": """\
+examples:
+  companion ask "What is a token?"
+  companion ask "Why do trees win on tables?" --book ~/course/book
+
+The pages are cut into passages, and the one that fits the question is looked for by its words and
+by its meaning. From it a small model writes an answer; where it says what the passage does not, the
+nearest sentence is quoted instead. Read the page that is named: how often all this is right stands
+on the page "assistant".
+
+next: companion chat
 """,
     "fetch-data": """\
 examples:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from companion._common.checking import close_to
-from companion.cli import chat, classifier, costs, datasets, failures, fetch, helps, language
+from companion.cli import ask, chat, classifier, costs, datasets, failures, fetch, helps, language
 from companion.cli.shared import note
 
 __all__ = ["main"]
@@ -267,6 +267,13 @@ def _chat_arguments(add: Callable[..., Any]) -> None:
     add("--weights", choices=chat.WEIGHTS, help=_WEIGHTS)
 
 
+def _ask_arguments(add: Callable[..., Any]) -> None:
+    add("question", metavar="QUESTION", help="about the course, in quotation marks")
+    book = "the folder book of the course's repository (default: the one beside the package)"
+    add("--book", type=Path, metavar="DIR", help=book)
+    add("--weights", choices=chat.WEIGHTS, default=chat.WEIGHTS[0], help=_WEIGHTS)
+
+
 def _cost_arguments(add: Callable[..., Any]) -> None:
     add("--requests", type=_not_negative, required=True, help="number of requests")
     add("--tokens-in", type=_not_negative, required=True, help="tokens sent with each")
@@ -297,5 +304,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
     "generate": (language.generate, _generate_arguments),
     "fetch-data": (fetch.fetch_data, lambda add: None),
     "chat": (chat.chat, _chat_arguments),
+    "ask": (ask.ask, _ask_arguments),
     "cost": (costs.cost, _cost_arguments),
 }

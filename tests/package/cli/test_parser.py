@@ -27,6 +27,7 @@ from companion.cli.shared import command_line, printable, shorten, with_options
         ("serve", "GET /metrics"),
         ("cost", "in a year"),
         ("chat", "companion serve smollm2"),
+        ("ask", "companion chat"),
         ("fetch-data", "companion chat"),
     ],
 )
