@@ -48,7 +48,7 @@ def next_token_probabilities(
     if not np.isfinite(logits).all() or logits.ndim < 1:
         raise ValueError("logits must be finite numbers, in rows of one per token.")
     scaled = (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, 1e-8)
-    shares = np.exp(np.maximum(scaled, -700.0))
+    shares = np.exp(scaled)
     shares /= shares.sum(axis=-1, keepdims=True)
     order = np.argsort(-logits, axis=-1, kind="stable")
     shares = np.take_along_axis(shares, order, axis=-1)
