@@ -105,8 +105,6 @@ def train(way: str, seed: int) -> Arrays:
     result = {"way": way, "seed": seed, "codes": codes, "written": [write(b) for b in bits]}
     result["ranks"] = [rank(b, code) for b, code in zip(bits, codes, strict=True)]
     result |= {"bits_per_byte": round(unseen, 3), "training_bits_per_byte": round(seen, 3)}
-    if seed == SEEDS[0]:
-        result["first_code_bits"] = [round(float(b), 1) for b in bits[0]]
     return result
 
 
