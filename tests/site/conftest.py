@@ -9,20 +9,34 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.site.browser import HELP, find_browser, launch
-from tools.notebooks import ROOT
+from tests.site.visits import Visit
+from tools.notebooks import ROOT, toc_entries
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 BUILD_SECONDS = 600
+PAGES = [*toc_entries(ROOT), "search", "genindex"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put a page's tests of one file after each other, so that it is opened once for all."""
+    firsts: dict[object, int] = {}
+
+    def place(item: pytest.Item) -> int:
+        is_of_page = "opened" in getattr(item, "fixturenames", ())
+        page = item.callspec.params["name"] if is_of_page else item  # type: ignore[attr-defined]
+        return firsts.setdefault((item.path, page), len(firsts))
+
+    items.sort(key=place)
 
 
 @dataclass(frozen=True)
@@ -97,3 +111,35 @@ def browser() -> Iterator[Browser]:
         chromium = launch(playwright, executable)
         yield chromium
         chromium.close()
+
+
+@dataclass
+class Opened:
+    """The page that the last test had, what happened on it, and what was noted of it."""
+
+    name: str = ""
+    live: Page | None = None
+    seen: Visit = field(default_factory=Visit)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def page(self, name: str, open_it: Callable[[Visit], Page]) -> Page:
+        """Return the page, which is opened unless the last test had it."""
+        if self.live is None or self.name != name:
+            self.close()
+            self.seen = Visit()
+            self.live = open_it(self.seen)
+            self.name = name
+        return self.live
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.context.close()
+            self.live = None
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser) -> Iterator[Opened]:
+    """One page at a time, for the tests of a file."""
+    page = Opened()
+    yield page
+    page.close()

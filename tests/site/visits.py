@@ -1,4 +1,4 @@
-"""Opening a page in the browser and noting what happens."""
+"""Opening a page in the browser, noting what happens, and looking for what shuts a reader out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,26 @@ AXE_OPTIONS = {
     # part of WCAG A, but off by default because axe calls it experimental
     "rules": {"label-content-name-mismatch": {"enabled": True}},
 }
-# Axe looks at each of the thousands of pieces of coloured code: one of each class is enough.
-ONE_OF_EACH_CODE_COLOUR = """() => {
+# Axe looks at each of the thousands of pieces of coloured code and of formulas in the text: one of
+# each class of code is enough, and one formula of each kind of place.
+ONE_OF_EACH = """() => {
     const seen = new Set();
+    const isSecond = (kind) => seen.has(kind) || !seen.add(kind);
     for (const span of document.querySelectorAll("pre span:not(:has(*))")) {
-        if (seen.has(span.className)) span.replaceWith(span.textContent);
-        seen.add(span.className);
+        if (isSecond(span.className)) span.replaceWith(span.textContent);
+    }
+    for (const formula of document.querySelectorAll("mjx-container:not([display])")) {
+        const { color, fontSize } = getComputedStyle(formula);
+        const place = formula.parentElement.parentElement;
+        const kind = [place.tagName, place.className, color, fontSize].join();
+        if (!isSecond(`formula ${kind}`)) continue;
+        const { width, height } = formula.getBoundingClientRect();
+        formula.replaceChildren();
+        formula.style.cssText = `display: inline-block; width: ${width}px; height: ${height}px`;
     }
 }"""
+ALL_READY = """() =>
+    [...document.querySelectorAll("figure.explorer")].every((one) => "ready" in one.dataset)"""
 
 
 @dataclass
@@ -33,12 +45,10 @@ class Visit:
 
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    violations: list[str] = field(default_factory=list)
-    overflow: int = 0
 
 
 def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: Any) -> Page:
-    """Open a page with the rest of the world out of reach, and wait until it is at rest."""
+    """Open a page with the rest of the world out of reach, and wait until its formulas are set."""
     page = browser.new_context(reduced_motion="reduce", **options).new_page()
     page.set_default_timeout(15_000)
 
@@ -64,16 +74,23 @@ def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: A
     page.on("response", answered)
     page.on("console", said)
     page.goto(f"{base}{name}.html", wait_until="load")
-    page.keyboard.press("Shift")  # the first key starts the explorers that are far from the view
-    page.wait_for_function(
-        "[...document.querySelectorAll('figure.explorer')].every(f => 'ready' in f.dataset)"
-    )
     page.evaluate("window.MathJax?.startup?.promise")
     return page
 
 
+def start_explorers(page: Page) -> None:
+    """Press a key, which starts the explorers that are far from the view, and wait for them."""
+    page.keyboard.press("Shift")
+    page.wait_for_function(ALL_READY)
+
+
+def overflow(page: Page) -> int:
+    root = "document.documentElement"
+    return int(page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
+
+
 def axe_violations(page: Page) -> list[str]:
-    page.evaluate(ONE_OF_EACH_CODE_COLOUR)
+    page.evaluate(ONE_OF_EACH)
     page.evaluate(AXE_SCRIPT)
     result = page.evaluate("options => axe.run(document, options)", AXE_OPTIONS)
     return [

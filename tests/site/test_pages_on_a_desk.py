@@ -1,0 +1,231 @@
+"""Every page as a server sends it to a desk by day, opened once for all that is asked of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.site.conftest import PAGES, Opened
+from tests.site.explorers import EXPLORERS, SHOWN, Explorer, explorers_of, find, read, shown_at
+from tests.site.visits import Visit, axe_violations, open_page, overflow, start_explorers
+from tools.notebooks import ROOT, notebooks, toc_entries
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = [pytest.mark.site, pytest.mark.slow]
+
+OPENINGS = [entry for entry in toc_entries(ROOT) if re.search(r"/\d\d_\w+/index$", entry)]
+LESSONS = [f"book/{notebook.key}" for notebook in notebooks(ROOT)]
+WINDOW = {"width": 1280, "height": 800}
+each_page = pytest.mark.parametrize("name", PAGES)
+each_lesson = pytest.mark.parametrize("name", LESSONS)
+each_page_with_explorers = pytest.mark.parametrize(
+    "name", list(dict.fromkeys(explorer.page for explorer in EXPLORERS))
+)
+each_explorer = pytest.mark.parametrize(
+    ("name", "explorer"),
+    [(explorer.page, explorer) for explorer in EXPLORERS],
+    ids=[explorer.name for explorer in EXPLORERS],
+)
+# Whether the charts' library was asked for, once what is near the view has been seen, and whether
+# it should have been.
+CHARTS_AT_FIRST = """async () => {
+    for (const _ of "12") await new Promise(requestAnimationFrame);
+    const near = (figure) => figure.getBoundingClientRect().top < 2 * innerHeight;
+    return {
+        asked: document.querySelector('script[src*="vendor/vega"]') !== null,
+        needed: [...document.querySelectorAll("figure.explorer")].some(near),
+    };
+}"""
+DARK_AND_DRAWN = """async (figures) => {
+    await new Promise(requestAnimationFrame); // the theme's change is told after the script
+    for (const { explorer } of figures) await explorer.drawn;
+}"""
+# The theme's words and lines as the charts' parts are coloured.
+THEME_COLOURS = """["text-base", "text-muted"].map((name) =>
+    getComputedStyle(document.documentElement).getPropertyValue(`--pst-color-${name}`).trim())"""
+PART_COLOURS = """figure => [...figure.querySelectorAll("svg [fill], svg [stroke]")]
+    .flatMap((part) => [part.getAttribute("fill"), part.getAttribute("stroke")])"""
+FILLS_ITS_COLUMN = """figure => Math.abs(figure.querySelector("svg").getBoundingClientRect().width
+    - figure.querySelector(".explorer-chart").clientWidth) < 3"""
+
+
+@pytest.fixture
+def desk(name: str, opened: Opened, browser: Browser, address: str) -> Page:
+    """The page, opened for the first of its tests and at rest."""
+
+    def open_it(seen: Visit) -> Page:
+        page = open_page(browser, address, name, seen, viewport=WINDOW, color_scheme="light")
+        opened.notes = page.evaluate(CHARTS_AT_FIRST)
+        figures = page.locator("figure.explorer")
+        if figures.count():
+            figures.last.scroll_into_view_if_needed()
+            figures.last.locator("svg").first.wait_for()
+        start_explorers(page)
+        return page
+
+    return opened.page(name, open_it)
+
+
+@each_page
+def test_asks_no_other_host_for_anything(name: str, desk: Page, opened: Opened) -> None:
+    assert opened.seen.outside == []
+
+
+@each_page
+def test_is_no_wider_than_the_window(name: str, desk: Page) -> None:
+    assert overflow(desk) == 0
+
+
+@pytest.mark.parametrize("name", OPENINGS)
+def test_the_opening_of_a_chapter_is_one_screen(name: str, desk: Page) -> None:
+    last = desk.locator("article.bd-article :is(p, table)").last
+    bottom = last.evaluate("part => part.getBoundingClientRect().bottom + scrollY")
+    assert bottom <= WINDOW["height"]
+
+
+@each_page_with_explorers
+def test_the_charts_library_is_loaded_when_an_explorer_comes_near(
+    name: str, desk: Page, opened: Opened
+) -> None:
+    assert opened.notes["asked"] == opened.notes["needed"]
+
+
+@each_lesson
+def test_no_line_of_code_is_cut(name: str, desk: Page) -> None:
+    cut = """codes => codes.filter((code) => code.scrollWidth > code.clientWidth + 1)
+        .map((code) => code.textContent)"""
+    assert desk.locator("div.cell_input pre:visible").evaluate_all(cut) == []
+
+
+@each_lesson
+def test_a_quiz_answers_by_keyboard_and_in_words(name: str, desk: Page) -> None:
+    for quiz in desk.locator(".quiz").all():
+        verdicts = []
+        for option in quiz.locator("details").all():
+            assert not option.locator("p").is_visible()
+            option.locator("summary").press("Enter")
+            verdicts.append(option.locator("p strong").inner_text())
+        assert sorted(verdicts) == ["No."] * (len(verdicts) - 1) + ["Right."]
+    assert desk.locator(".quiz").count() > 0
+
+
+@each_lesson
+def test_an_outcome_repeats_what_was_predicted(name: str, desk: Page) -> None:
+    for prediction in desk.locator(".prediction").all():
+        question = prediction.get_attribute("data-name")
+        outcome = desk.locator(f'.outcome[data-name="{question}"]')
+        assert "You predicted" not in outcome.inner_text()
+        options = prediction.locator("label")
+        for option in (options.first, options.last):  # changing one's mind counts
+            option.locator("input").press("Space")
+            words = outcome.locator(".outcome-yours").all_inner_texts()
+            assert words == [f"You predicted: {option.inner_text().strip()}"]
+    assert desk.locator(".prediction").count() > 0
+
+
+@pytest.fixture
+def figure(explorer: Explorer, desk: Page) -> Locator:
+    """An explorer on its page, with its controls as they are at first."""
+    found = find(desk, explorer)
+    shown_at(found, [explorer.start])
+    return found
+
+
+@each_explorer
+def test_each_control_moves_by_keyboard_over_its_range(explorer: Explorer, figure: Locator) -> None:
+    assert figure.get_by_role("img", name=explorer.data["alt"], exact=True).is_visible()
+    assert not figure.locator(".explorer-static").is_visible()
+    for i, control in enumerate(explorer.data["controls"]):
+        widget = figure.get_by_label(control["label"], exact=True)
+        is_slider = widget.get_attribute("type") == "range"
+        widget.press("Home")
+        for index, text in enumerate(control["texts"]):
+            if index:
+                widget.press("ArrowRight" if is_slider else "ArrowDown")
+            indices = [*explorer.start[:i], index, *explorer.start[i + 1 :]]
+            assert read(figure.evaluate(SHOWN)) == explorer.state(indices)
+            if is_slider:
+                assert figure.locator("output").all_inner_texts().count(text) >= 1
+                assert widget.get_attribute("aria-valuetext") == text
+        shown_at(figure, [explorer.start])
+
+
+@each_explorer
+def test_picture_and_readouts_are_what_the_function_returned(
+    explorer: Explorer, figure: Locator
+) -> None:
+    some = explorer.some_settings()
+    assert shown_at(figure, some) == [explorer.state(indices) for indices in some]
+    pictures = {}
+    for indices in (explorer.grid[0], explorer.last):
+        [shown] = shown_at(figure, [indices])
+        pictures[json.dumps(shown["columns"])] = figure.locator("svg").inner_html()
+    assert len(set(pictures.values())) == len(pictures) == 2
+
+
+@each_explorer
+def test_a_picture_that_failed_does_not_keep_the_next_from_being_drawn(
+    explorer: Explorer, figure: Locator
+) -> None:
+    failed = figure.evaluate(
+        """figure => figure.explorer.queue(() => { throw new Error("planted"); })
+            .then(() => "drawn", (error) => error.message)"""
+    )
+    assert failed == "planted"
+    assert shown_at(figure, [explorer.last]) == [explorer.state(explorer.last)]
+
+
+@each_page_with_explorers
+def test_the_charts_follow_the_width(name: str, desk: Page) -> None:
+    figures = [find(desk, explorer).element_handle() for explorer in explorers_of(name)]
+    sidebar = "document.querySelector('.bd-sidebar-primary').style.display"
+    for change in (
+        lambda: desk.set_viewport_size({"width": 390, "height": 800}),
+        lambda: desk.set_viewport_size(WINDOW),
+        lambda: desk.evaluate(f"{sidebar} = 'none'"),
+        lambda: desk.evaluate(f"{sidebar} = ''"),
+    ):
+        change()
+        for figure in figures:
+            desk.wait_for_function(FILLS_ITS_COLUMN, arg=figure)
+
+
+@each_page_with_explorers
+def test_the_charts_follow_the_theme(name: str, desk: Page) -> None:
+    light = set(desk.evaluate(THEME_COLOURS))
+    figures = [find(desk, explorer) for explorer in explorers_of(name)]
+    assert all(light & set(figure.evaluate(PART_COLOURS)) for figure in figures)
+    desk.emulate_media(color_scheme="dark")
+    desk.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    desk.locator("figure.explorer").evaluate_all(DARK_AND_DRAWN)
+    dark = set(desk.evaluate(THEME_COLOURS))
+    assert not dark & light
+    for figure in figures:
+        colours = set(figure.evaluate(PART_COLOURS))
+        assert colours & dark
+        assert not colours & light
+    desk.emulate_media(color_scheme="light")
+    desk.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    desk.locator("figure.explorer").evaluate_all(DARK_AND_DRAWN)
+
+
+@each_page
+def test_violates_no_accessibility_rule(name: str, desk: Page) -> None:
+    assert axe_violations(desk) == []
+
+
+@each_page
+def test_reports_no_error(name: str, desk: Page, opened: Opened) -> None:
+    assert opened.seen.errors == []
+
+
+def test_axe_would_find_a_fault(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>t</title><button aria-label="Find">Go</button>')
+    assert axe_violations(page) == ["label-content-name-mismatch: button"]
+    page.close()
