@@ -73,10 +73,7 @@ def build_translator(
     if hidden_dim % num_heads:
         raise ValueError(f"num_heads={num_heads} must divide hidden_dim={hidden_dim}.")
     branch = _Branches(hidden_dim, num_heads, intermediate_dim or 4 * hidden_dim, dropout)
-    small = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
-    table = layers.ReversibleEmbedding(
-        vocabulary_size, hidden_dim, embeddings_initializer=small, name="token_embedding"
-    )
+    table = _tied_embedding(vocabulary_size, hidden_dim)
     source = keras.Input((None,), dtype="int32", name="source_ids")
     target = keras.Input((None,), dtype="int32", name="target_ids")
     memory_input = keras.Input((None, hidden_dim), name="memory")
@@ -86,8 +83,7 @@ def build_translator(
     for i in range(num_layers):
         x = branch.attend(x, None, f"encoder_{i}", attention_mask=seen)
         x = branch.feed_forward(x, f"encoder_{i}")
-    memory = layers.RMSNormalization(name="encoder_norm")(x)
-    encoder = keras.Model(source, memory, name="encoder")
+    encoder = keras.Model(source, layers.RMSNormalization(name="encoder_norm")(x), name="encoder")
 
     x = PositionEmbedding(sequence_length, name="target_positions")(table(target))
     for i in range(num_layers):
@@ -99,6 +95,13 @@ def build_translator(
 
     inputs = {"source_ids": source, "target_ids": target}
     return keras.Model(inputs, decoder([source, encoder(source), target]), name="translator")
+
+
+def _tied_embedding(vocabulary_size: int, hidden_dim: int) -> keras.Layer:
+    small = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
+    return layers.ReversibleEmbedding(
+        vocabulary_size, hidden_dim, embeddings_initializer=small, name="token_embedding"
+    )
 
 
 def cross_attention(model: keras.Model, source_ids: Any, target_ids: Any) -> np.ndarray:

@@ -71,11 +71,17 @@ def bib_keys(root: Path) -> set[str]:
 
 
 def bib_years(root: Path) -> dict[str, set[str]]:
-    """The years of each source: of its publication, and of its preprint where it has one."""
+    """The years of each source: of its publication, of its preprint, or since it has been kept."""
     text = _read(root / "book" / "references.bib")
+    kept = r"\byear *= *\{(\d{4})\}.*?\bsince *= *\{(\d{4})\}"
     return {
         key: {*re.findall(r"\byear *= *\{(\d{4})\}", rest)}
         | {f"20{year}" for year in re.findall(r"\beprint *= *\{(\d\d)\d\d\.\d+\}", rest)}
+        | {
+            str(year)
+            for last, first in re.findall(kept, rest)
+            for year in range(int(first), int(last) + 1)
+        }
         for key, rest in re.findall(r"^@\w+\{([^,\s]+),(.*?)(?=^@|\Z)", text, re.M | re.S)
     }
 

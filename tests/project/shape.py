@@ -16,14 +16,14 @@ from pathlib import Path
 MAX_ROOM_LINES = {
     "data": 1400,
     "preprocessing": 600,
-    "models": 2000,
-    "training": 900,
+    "models": 2200,
+    "training": 1000,
     "evaluation": 800,
     "tasks": 1000,
     "serving": 1500,
     "economics": 700,
     "teaching": 1150,
-    "cli": 1250,
+    "cli": 1350,
     "_common": 500,
 }
 MAX_MODULE_LINES = 300
@@ -31,6 +31,8 @@ MAX_FUNCTION_LINES = 40
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "_pickle"}
 # One packaged table, which is read only after its SHA-256 was compared.
 PICKLED = "companion/data/_packaged.py"
+# One reader of weights, whose unpickler knows four names and builds nothing but tables.
+UNPICKLER = "companion/models/pretrained/torch_files.py"
 UNSAFE_CALLS = {"eval", "exec", "torch.load", "__import__"}
 
 
@@ -217,7 +219,8 @@ def _unsafe(node: ast.AST, module: str) -> Iterator[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        for name in sorted({name.split(".")[0] for name in names} & UNSAFE_MODULES):
+        allowed = {"pickle"} if module == UNPICKLER else set()
+        for name in sorted({name.split(".")[0] for name in names} & UNSAFE_MODULES - allowed):
             yield f"{name} runs what it loads; use safetensors or .npz"
     elif isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
         if (node.arg, node.value.value) in {("allow_pickle", True), ("safe_mode", False)}:
