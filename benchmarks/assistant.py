@@ -144,7 +144,8 @@ def chosen(runs: list[Kept]) -> Kept:
 def is_right(asked: Kept, answer: str) -> bool:
     """Whether an answer to a question holds a right one; words may go on, as in *pulled*."""
     text = plain(answer).replace(" %", "%")
-    phrases = (plain(p).replace(" %", "%") for p in asked.get("right", asked["says"]))
+    right = asked["right"] if "right" in asked else asked["says"]
+    phrases = (plain(phrase).replace(" %", "%") for phrase in right)
     return any(re.search(rf"(?<!\w){re.escape(phrase)}", text) for phrase in phrases)
 
 
@@ -157,7 +158,8 @@ def best_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
         answered = np.mean([cosine >= threshold for cosine in inside])
         return float(answered + np.mean([cosine < threshold for cosine in outside]))
 
-    return round(max(middles, key=quality), 4)
+    best = max(middles, key=quality)
+    return round(best, 4)
 
 
 def settings() -> Kept:
@@ -233,7 +235,7 @@ def answer(kept: Kept, keep: Callable[[], None]) -> None:
     found = {line: [one.passage for one in assistant.retriever.search(line, k=3)] for line in lines}
     right = {one["question"]: [passages[answers_in(one, passages).index(True)]] for one in asked}
     halves = [[i for i in range(len(asked)) if chooses(i) is half] for half in (True, False)]
-    rounds = {
+    rounds: dict[str, tuple[Sequence[int], Callable[[str], Any]]] = {
         "one passage": (range(len(lines)), lambda line: found[line][:1]),
         "three passages": (halves[0], lambda line: found[line]),
         "the right passage": (halves[1], lambda line: right[line]),
@@ -287,7 +289,9 @@ def orders() -> list[Kept]:
 def tool_schema() -> Kept:
     """The form of the cost calculator."""
     number = {"type": "integer"}
-    properties = {"model": {"type": "string", "enum": list(economics.load_prices())}}
+    properties: dict[str, Any] = {
+        "model": {"type": "string", "enum": list(economics.load_prices())}
+    }
     properties |= dict.fromkeys(("requests", "tokens_in", "tokens_out"), number)
     return {
         "type": "object",

@@ -37,7 +37,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "gaps 20": {"least": 20, "gaps": True},
 }
 LENGTH, BATCH_SIZE, EPOCHS, RATE = 16, 64, 18, 0.004
-SIZES = {"hidden_dim": 64, "num_layers": 1, "dropout": 0.2}
+SIZES: dict[str, Any] = {"hidden_dim": 64, "num_layers": 1, "dropout": 0.2}
 SEARCHES = {"greedy": (1, 0.0), "beam 4": (4, 0.0), "beam 4, long": (4, 1.0)}
 GRAMS, ROUNDS, FEW = (1, 2, 3, 4), (4, 8, 16, 32), (1, 2, 3, 5, 10)
 LOOKED = 6  # test sentences whose attention is kept
@@ -100,7 +100,8 @@ class Vocabulary:
 
     def read(self, source: str) -> tuple[list[int], list[str]]:
         """Returns a Chinese sentence's ids, and the words for which gaps stand."""
-        ids, held = [], []
+        ids: list[int] = []
+        held: list[str] = []
         for word in cut(source, self.dictionary):
             if word in self.known:
                 ids.append(self.ids[word])
