@@ -69,4 +69,5 @@ class TestExplorer:
     def test_a_bill_of_cents_is_not_nothing(self, page: dict[str, Any]) -> None:
         few = {**START, "volume": 10}
         assert page["build_or_buy"](**few)["readouts"]["Buy, a year"] == "under 1 USD"
-        assert page["build_or_buy"](**START)["readouts"]["Buy, a year"] == "3,120 USD"
+        # o1 writes 300 unseen tokens before each answer, at 60 USD a million.
+        assert page["build_or_buy"](**START)["readouts"]["Buy, a year"] == "21,100 USD"
