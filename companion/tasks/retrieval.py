@@ -74,6 +74,7 @@ def cut_passages(
 
     Example:
 
+    >>> from companion.data import Passage
     >>> section = Passage("One two three.\n\nFour five.\n\nSix seven eight nine.", "page")
     >>> [piece.text for piece in cut_passages([section], num_words=8)]
     ['One two three.\n\nFour five.', 'Six seven eight nine.']
@@ -125,6 +126,7 @@ def fuse_ranks(*scores: NDArray[np.floating]) -> _Array:
 
     Example:
 
+    >>> import numpy as np
     >>> words, meaning = np.array([[3.0, 1.0, 0.0]]), np.array([[0.2, 0.9, 0.1]])
     >>> fuse_ranks(words, meaning).argsort()[0][::-1].tolist()
     [1, 0, 2]
@@ -157,6 +159,7 @@ class Retriever:
 
     Example:
 
+    >>> from companion.data import Passage
     >>> passages = [Passage(text, "shop") for text in ("We post tea on Mondays.", "Call us!")]
     >>> retriever = Retriever("words").fit(passages)
     >>> retriever.search("On which day do you post?", k=1)[0].passage.text

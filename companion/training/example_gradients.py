@@ -35,6 +35,8 @@ def build_example_gradients(
 
     Example:
 
+    >>> import keras
+    >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     >>> model.set_weights([np.array([[2.0]])])
     >>> gradients = build_example_gradients(model, keras.losses.mean_squared_error)

@@ -96,6 +96,7 @@ def private_gradient(
 
     Example:
 
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> settings = {"max_norm": 1.0, "noise_multiplier": 0.0, "batch_size": 2, "rng": rng}
     >>> private_gradient([[[3.0, 4.0], [0.2, 0.0]]], **settings)[0].round(3).tolist()

@@ -49,6 +49,7 @@ def beam_search(
 
     Example:
 
+    >>> import numpy as np
     >>> table = np.log([[0.1, 0.6, 0.3], [0.1, 0.5, 0.4], [0.9, 0.05, 0.05]])
     >>> after = lambda beginnings, tasks: table[beginnings[:, -1]]
     >>> beam_search(after, 1, start_id=0, end_id=0, max_tokens=3, beam_width=1)
