@@ -1,8 +1,9 @@
 "use strict";
 
-// Repairs on every page. A formula or, on a phone, a figure wider than its column scrolls; a key can
-// scroll only what takes the focus.
-const WIDE = 'mjx-container[display="true"], div.cell_output:has(> img)';
+// Repairs on every page. A formula, a printed line or, on a phone, a figure wider than its column
+// scrolls; a key can scroll only what takes the focus. (The theme looks at printed lines when the
+// window changes its size, but not when only the column does, as beside a folded sidebar.)
+const WIDE = 'mjx-container[display="true"], div.cell_output:has(> img), pre, .cell_output > .output';
 const markWide = () => {
   for (const part of document.querySelectorAll(WIDE)) {
     if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
