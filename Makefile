@@ -70,7 +70,7 @@ browser:  ## install a browser for the tests that open pages, where none is foun
 
 torch:  ## install PyTorch (the build for the CPU where there is one) and Transformers
 	$(call install,all)
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --torch-backend cpu 'torch$(TORCH)' \
+	$(BIN)/python -m uv pip install --quiet --no-config --python $(BIN)/python --torch-backend cpu 'torch$(TORCH)' \
 		|| $(BIN)/python -m pip install --quiet 'torch$(TORCH)'
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
 		-r requirements/torch.txt
