@@ -2,9 +2,10 @@
 
 ``pytest --nbval --nbval-current-env book`` collects nbval's own cells and two items more for each
 notebook, "pictures" and "prose numbers". The longest notebooks run first, so that no worker waits
-for one at the end. A summary tells each notebook's time, the share of outputs compared, and the ten
-slowest files of the whole run. ``--nbval-lax`` excuses what another system rounds otherwise, in
-outputs and in prose; what raises an error is never excused.
+for one at the end. A notebook that needs a package which is not installed is skipped as a whole,
+with a word on what to install. A summary tells each notebook's time, the share of outputs compared,
+and the ten slowest files of the whole run. ``--nbval-lax`` excuses what another system rounds
+otherwise, in outputs and in prose; what raises an error is never excused.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class CheckedNotebook(IPyNbFile):  # type: ignore[misc]
         return trained_parts(cell.cell for cell in self.cells)
 
     def collect(self) -> Iterator[pytest.Item]:
+        if excuse := Notebook(self.path, ROOT).excuse:
+            pytest.skip(excuse)  # as a whole
         self.cells = tuple(
             Cell.from_parent(
                 self, name=item.name, cell_num=item.cell_num, cell=item.cell, options=item.options

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ NBVAL_TAGS = {
 }
 # The code of cells with one of these tags is folded, on the site and in JupyterLab.
 FOLDED_TAGS = {"hide-input", "hide-cell", "check"}
+# `make lab` does not install them, `make torch` does. A page that imports one names it in its
+# metadata; where it is not installed, the page is left out and keeps its stored outputs.
+BROUGHT_BY_TORCH = {"accelerate", "peft", "torch", "transformers"}
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:home|root|tmp|work|Users|private)/\w|\b[A-Z]:\\Users")
 
 
@@ -141,6 +146,18 @@ class Notebook:
         value = self.nb.metadata.get("companion", {}).get("run_seconds")
         return None if value is None else float(value)
 
+    @property
+    def needs(self) -> list[str]:
+        """The packages beyond those that `make lab` installs: ``["torch", "transformers"]``."""
+        return list(self.nb.metadata.get("companion", {}).get("needs", []))
+
+    @property
+    def excuse(self) -> str:
+        """Why the page cannot run here; nothing where it can."""
+        missing = [name for name in self.needs if find_spec(name) is None]
+        names = " and ".join(missing)
+        return f"needs {names}, not installed here: run `make torch`" if missing else ""
+
     def outputs(self) -> Iterator[tuple[Any, Any]]:
         """Every stored output with its cell."""
         for cell in self.code:
@@ -165,11 +182,15 @@ def notebooks(root: Path) -> list[Notebook]:
 
 
 def chosen_notebooks(paths: Sequence[Path], root: Path) -> list[Notebook]:
-    """The notebooks that somebody names, or all of the book's."""
+    """The notebooks that somebody names, or all of the book's; those that can run here."""
     for path in paths:
         if path.suffix != ".ipynb" or not path.is_file():
             raise SystemExit(f"{path}: no such notebook; write PAGES=book/NN_chapter/topic.ipynb")
-    return [Notebook(path.resolve(), root) for path in paths] or notebooks(root)
+    chosen = [Notebook(path.resolve(), root) for path in paths] or notebooks(root)
+    for notebook in chosen:
+        if notebook.excuse:
+            print(f"{notebook.name}: left as it was: {notebook.excuse}", file=sys.stderr)
+    return [notebook for notebook in chosen if not notebook.excuse]
 
 
 def parse(source: str) -> ast.Module:

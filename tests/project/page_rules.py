@@ -12,6 +12,7 @@ from typing import Any
 from tests.project.registry import notebook_rule, place
 from tools import prose, questions
 from tools.notebooks import (
+    BROUGHT_BY_TORCH,
     FOLDED_TAGS,
     Notebook,
     calls,
@@ -120,18 +121,39 @@ def first_code_cell_prepares(notebook: Notebook) -> Iterator[str]:
             yield f"{place(notebook, first)}: the first code cell lacks {what}"
 
 
+def _imported(cell: Any) -> set[str]:
+    """The packages that a cell imports anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(parse(cell.source)):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or ".").split(".")[0])
+    return found
+
+
+@notebook_rule
+def rare_packages_are_named(notebook: Notebook) -> Iterator[str]:
+    used = set().union(*map(_imported, notebook.code)) & BROUGHT_BY_TORCH
+    if used != set(notebook.needs):
+        yield (
+            f"{notebook.name}: imports {sorted(used)} beyond what `make lab` installs, its "
+            f"metadata's companion.needs says {sorted(notebook.needs)}; name what it imports"
+        )
+    for text in ["`make torch`"] if used else []:
+        if text not in notebook.nb.cells[0].source:
+            yield f"{place(notebook, notebook.nb.cells[0])}: the header does not name {text}"
+        if text not in notebook.code[0].source:
+            yield f"{place(notebook, notebook.code[0])}: the first code cell does not name {text}"
+
+
 @notebook_rule
 def no_helpers_of_other_pages(notebook: Notebook) -> Iterator[str]:
     pages = {path.stem for path in (notebook.root / "book").rglob("*.ipynb")}
     pages |= {path.stem for path in (notebook.root / "book").rglob("*.py")} | {"tests", "book"}
+    pages -= BROUGHT_BY_TORCH  # a page may be called as the package that it shows
     for cell in notebook.code:
-        imported: set[str] = set()
-        for node in ast.walk(parse(cell.source)):
-            if isinstance(node, ast.Import):
-                imported |= {name.name.split(".")[0] for name in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add((node.module or ".").split(".")[0])
-        for name in sorted(imported & pages):
+        for name in sorted(_imported(cell) & pages):
             yield f"{place(notebook, cell)}: imports {name!r}; put the helper into companion"
         reach = r"^\s*%run\b(?! -m companion\.)|\bsys\.path\b|\bimport_ipynb\b"
         if re.search(reach, cell.source, re.M):

@@ -65,6 +65,10 @@ def seconds(value: float | None) -> Callable[[Any], None]:
     return lambda nb: nb.metadata["companion"].update(run_seconds=value)
 
 
+def needs(*names: str) -> Callable[[Any], None]:
+    return lambda nb: nb.metadata["companion"].update(needs=list(names))
+
+
 page, out, book = page_rules, output_rules, book_rules
 FAULTS = [
     (page.header_is_complete, source("title", "# Does", "Does"), "'# title'"),
@@ -85,6 +89,10 @@ FAULTS = [
     (page.first_code_cell_prepares, setting("imports", source="seed = 0"), "the imports"),
     (page.no_helpers_of_other_pages, also("borrow", "from page import f"), "'page'"),
     (page.no_helpers_of_other_pages, also("run", "%run page.ipynb"), "another file"),
+    (page.rare_packages_are_named, also("rare", "from torch import nn"), "companion.needs says []"),
+    (page.rare_packages_are_named, needs("torch"), "imports [] beyond"),
+    (page.rare_packages_are_named, also("rare", "import torch"), "header does not name"),
+    (page.rare_packages_are_named, also("rare", "import peft"), "code cell does not name"),
     (page.sections_end_with_checks, drop("count-check"), "0 asserts"),
     (page.sections_end_with_checks, also("six", "assert True\n" * 6), "6 asserts"),
     (page.asserts_check_a_result, also("true", "assert True"), "'assert True' holds"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.sample import code, markdown, write_notebook
+from tests.project.sample import NOTEBOOK, build_sample, code, edit, markdown, write_notebook
 from tools import portable, profiles
+from tools.notebooks import chosen_notebooks
 
 
 def test_every_profile_but_the_native_one_changes_something() -> None:
@@ -68,6 +69,14 @@ def test_what_disagrees_is_named_and_written_to_a_file(
     assert told.startswith("processor: ")
     assert "native: book/page.ipynb: agrees" in told
     assert "'0.5', then '0.6'" in told
+
+
+def test_a_page_whose_package_is_missing_is_named_and_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(build_sample(tmp_path), lambda nb: nb.metadata["companion"].update(needs=["no_such"]))
+    assert chosen_notebooks([], tmp_path) == chosen_notebooks([tmp_path / NOTEBOOK], tmp_path) == []
+    assert "left as it was: needs no_such, not installed here: run `make" in capsys.readouterr().err
 
 
 def test_a_page_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.project import book_rules
-from tests.project.sample import code, display, markdown, write_notebook
+from tests.project.sample import code, display, edit, markdown, write_notebook
 from tools.notebooks import ROOT, Node
 from tools.prose import differences, normalise, restyle, rewrite, scan
 
@@ -227,9 +228,10 @@ def share_and_picture(prose: str, side: str) -> list[Node]:
     ]
 
 
-def run_nbval(root: Path, cells: list[Node], *options: str) -> str:
+def run_nbval(root: Path, cells: list[Node], *options: str, needs: Sequence[str] = ()) -> str:
     """Run nbval with the book's conftest over a notebook in a fresh process."""
     write_notebook(root / "book/04_practice/page.ipynb", cells, run_seconds=7)
+    edit(root, lambda nb: nb.metadata["companion"].update(needs=list(needs)))
     shutil.copy(ROOT / "book/conftest.py", root / "book/conftest.py")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "book"]
     # Where CI is set, pytest repeats each failure whole in its summary.
@@ -265,6 +267,16 @@ def test_a_run_finds_wrong_numbers_expressions_and_pictures_under_xdist(tmp_path
     assert "cell words: <!--= share:.0% -->: prose '79 %', computed '78%'" in shown
     assert "cell words: '4' <!--= facts['imbd'] -->: KeyError: 'imbd'" in shown
     assert "2 of 2 outputs compared" in shown
+
+
+@pytest.mark.slow
+def test_a_page_whose_package_is_missing_is_left_out_and_says_why(tmp_path: Path) -> None:
+    cells = [code("rare", "import no_such_package\nprint('here')", "here\n")]
+    shown = run_nbval(tmp_path, cells, "--nbval", "-rs", needs=["json", "no_such_package"])
+    assert "1 skipped" in shown, shown
+    assert "needs no_such_package, not installed here" in shown
+    shown = run_nbval(tmp_path, [code("found", "print(1)", "1\n")], "--nbval", needs=["json"])
+    assert "3 passed" in shown, shown
 
 
 # What the cells print is 0.78 and "cat"; stored are one unit more, and faults.
