@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from companion._common.backend import keras
 from companion._common.checking import UsageError, check_texts
+from companion._common.extras import import_extra
 from companion.models.classifiers import build_bag_classifier, build_lstm_classifier
 from companion.preprocessing.text import build_vectorizer, restore_vectorizer
 from companion.tasks.folder import (
@@ -25,6 +25,9 @@ from companion.tasks.folder import (
 from companion.tasks.labels import check_threshold, choose_classes, encode_labels
 from companion.tasks.parameters import check_parameters
 from companion.training.trainer import History, Trainer
+
+import_extra("sklearn", "train")  # where it is missing, say how to install it
+from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
 
 __all__ = ["TextClassifier"]
 
