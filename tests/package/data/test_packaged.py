@@ -152,6 +152,9 @@ def test_an_unknown_set_or_table_gets_a_close_one() -> None:
 def test_tables_come_without_the_numbers_of_their_rows() -> None:
     assert companion.data.load_table("meats").shape == (215, 103)
     assert list(companion.data.load_table("diamonds").columns[:3]) == ["carat", "cut", "color"]
+    loans = companion.data.load_table("credit")
+    assert set(loans["Status"]) == {"good", "bad"}
+    assert len(loans) == 4454
 
 
 def test_options_reach_the_loader() -> None:
