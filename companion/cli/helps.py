@@ -15,6 +15,7 @@ example, from nothing to a prediction:
   companion chat                                 a conversation with a large model
   companion serve smollm2                        the same, for other programs
   companion ask "What is a token?"               answered from the course's pages
+  companion transcribe call.wav                  writes down what is said in English
 
 Every command explains itself: companion train --help
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
@@ -134,6 +135,17 @@ course was made with: their hashes are compared, and nothing that they ask for c
 the course was set up by make lab they are there already.
 
 next: companion chat
+""",
+    "transcribe": """\
+examples:
+  companion transcribe call.wav
+  companion transcribe call.mp3 > call.txt
+
+A small recogniser that others trained listens to at most 30 seconds at a time and writes a line for
+each such piece. It also writes words where nobody speaks, so a piece that it doubts is marked on
+stderr. How often it is wrong stands on the page "speech_to_text".
+
+next: read it beside the recording
 """,
     "cost": """\
 examples:

@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from companion._common.checking import close_to
-from companion.cli import ask, chat, classifier, costs, datasets, failures, fetch, helps, language
+from companion.cli import (
+    ask,
+    chat,
+    classifier,
+    costs,
+    datasets,
+    failures,
+    fetch,
+    helps,
+    language,
+    speech,
+)
 from companion.cli.shared import note
 
 __all__ = ["main"]
@@ -274,6 +285,10 @@ def _ask_arguments(add: Callable[..., Any]) -> None:
     add("--weights", choices=chat.WEIGHTS, default=chat.WEIGHTS[0], help=_WEIGHTS)
 
 
+def _transcribe_arguments(add: Callable[..., Any]) -> None:
+    add("file", type=Path, metavar="FILE", help="a WAV, FLAC, OGG or MP3 file of English speech")
+
+
 def _cost_arguments(add: Callable[..., Any]) -> None:
     add("--requests", type=_not_negative, required=True, help="number of requests")
     add("--tokens-in", type=_not_negative, required=True, help="tokens sent with each")
@@ -305,5 +320,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
     "fetch-data": (fetch.fetch_data, lambda add: None),
     "chat": (chat.chat, _chat_arguments),
     "ask": (ask.ask, _ask_arguments),
+    "transcribe": (speech.transcribe, _transcribe_arguments),
     "cost": (costs.cost, _cost_arguments),
 }

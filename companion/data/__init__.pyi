@@ -26,7 +26,12 @@ from .purchases import PurchaseDataset as PurchaseDataset
 from .purchases import load_cdnow as load_cdnow
 from .ratings import RatingDataset as RatingDataset
 from .ratings import load_movielens as load_movielens
+from .recordings import read_recording as read_recording
+from .recordings import resample as resample
 from .reviews import load_chinese_reviews as load_chinese_reviews
 from .reviews import load_film_reviews as load_film_reviews
 from .reviews import load_food_reviews as load_food_reviews
 from .tables import load_table as load_table
+from .voices import list_voices as list_voices
+from .voices import say as say
+from .voices import to_phonemes as to_phonemes

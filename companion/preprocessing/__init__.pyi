@@ -1,4 +1,6 @@
 from .pictures import read_picture as read_picture
+from .sound import log_mel as log_mel
+from .sound import mel_filters as mel_filters
 from .text import build_tfidf as build_tfidf
 from .text import build_vectorizer as build_vectorizer
 from .text import count_tokens as count_tokens

@@ -8,6 +8,7 @@ from .figures import show as show
 from .plots import plot_calibration as plot_calibration
 from .plots import plot_learning_curve as plot_learning_curve
 from .plots import plot_threshold_value as plot_threshold_value
+from .sounds import play as play
 from .style import CARD as CARD
 from .style import INK as INK
 from .style import LINES as LINES

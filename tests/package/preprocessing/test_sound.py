@@ -1,0 +1,56 @@
+"""The log-mel spectrogram is what its definition says, and measures what is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from companion import preprocessing
+
+RNG = np.random.default_rng(0)
+
+
+def test_every_band_has_the_area_of_one_and_bands_rise() -> None:
+    filters = preprocessing.mel_filters(40, window=4_000)
+    assert np.allclose(filters.sum(axis=1) * 4, 1, atol=0.02)  # 4 Hz between frequencies
+    assert np.all(np.diff(filters.argmax(axis=1)) > 0)
+
+
+def test_scipy_finds_the_same_power_in_the_same_piece() -> None:
+    signal = pytest.importorskip("scipy.signal")
+    sound = RNG.normal(0, 0.1, 1_600)
+    piece = sound[800 - 200 : 800 + 200]  # the middle of frame 5
+    power = np.abs(np.fft.rfft(piece * signal.windows.hann(400, sym=False))) ** 2
+    expected = np.log10(preprocessing.mel_filters(80) @ power)
+    assert np.allclose(preprocessing.log_mel(sound)[5], expected, atol=1e-5)
+
+
+def test_a_tone_is_loudest_in_the_band_that_holds_it() -> None:
+    tone = np.sin(2 * np.pi * 1_500 * np.arange(8_000) / 16_000)
+    loudest = preprocessing.log_mel(tone)[20].argmax()
+    weights = preprocessing.mel_filters()[loudest]
+    assert weights[round(1_500 / 40)] > 0
+
+
+def test_ten_times_the_amplitude_adds_two() -> None:
+    sound = RNG.normal(0, 0.01, 1_600)
+    louder = preprocessing.log_mel(10 * sound) - preprocessing.log_mel(sound)
+    assert np.allclose(louder, 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [1, 2, 159, 160, 161, 400, 16_000])
+def test_each_hundredth_of_a_second_begun_is_a_frame(length: int) -> None:
+    assert preprocessing.log_mel(np.zeros(length)).shape == (-(-length // 160), 80)
+
+
+def test_a_long_sound_gives_the_frames_of_its_beginning() -> None:
+    sound = RNG.normal(0, 0.1, 45 * 16_000)
+    assert np.allclose(
+        preprocessing.log_mel(sound, 20)[:90], preprocessing.log_mel(sound[:16_000], 20)[:90]
+    )
+
+
+@pytest.mark.parametrize("sound", [[], [[0.0, 1.0]], [np.nan], [np.inf] * 500])
+def test_what_is_no_sound_is_refused(sound) -> None:
+    with pytest.raises(ValueError, match="finite numbers of shape"):
+        preprocessing.log_mel(sound)
