@@ -30,6 +30,7 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the rest of the world is away
     "--no-first-run",
 ]
 HELP = (

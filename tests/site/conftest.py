@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.site.browser import HELP, find_browser, launch
-from tests.site.visits import Visit
+from tests.site.visits import Visit, go_to
 from tools.notebooks import ROOT, toc_entries
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 BUILD_SECONDS = 600
 PAGES = [*toc_entries(ROOT), "search", "genindex"]
@@ -117,29 +117,28 @@ def browser() -> Iterator[Browser]:
 class Opened:
     """The page that the last test had, what happened on it, and what was noted of it."""
 
+    context: BrowserContext
     name: str = ""
     live: Page | None = None
     seen: Visit = field(default_factory=Visit)
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def page(self, name: str, open_it: Callable[[Visit], Page]) -> Page:
-        """Return the page, which is opened unless the last test had it."""
+    def page(self, base: str, name: str, prepare: Callable[[Page], object]) -> Page:
+        """Return the page, which is opened and prepared unless the last test had it."""
         if self.live is None or self.name != name:
-            self.close()
+            if self.live is not None:
+                self.live.close()
+                self.live = None
             self.seen = Visit()
-            self.live = open_it(self.seen)
-            self.name = name
+            page = go_to(self.context, base, name, self.seen)
+            prepare(page)
+            self.live, self.name = page, name
         return self.live
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.context.close()
-            self.live = None
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser) -> Iterator[Opened]:
-    """One page at a time, for the tests of a file."""
-    page = Opened()
-    yield page
-    page.close()
+def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """One page at a time, for the tests of a file, in the view that it names."""
+    context = browser.new_context(reduced_motion="reduce", **request.module.VIEW)
+    yield Opened(context)
+    context.close()

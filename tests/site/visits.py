@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from axe_playwright_python.base import AXE_SCRIPT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
 
 AXE_OPTIONS = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"],
@@ -48,18 +48,18 @@ class Visit:
 
 
 def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: Any) -> Page:
-    """Open a page with the rest of the world out of reach, and wait until its formulas are set."""
-    page = browser.new_context(reduced_motion="reduce", **options).new_page()
+    """Open a page as one who was never here before."""
+    return go_to(browser.new_context(reduced_motion="reduce", **options), base, name, visit)
+
+
+def go_to(context: BrowserContext, base: str, name: str, visit: Visit) -> Page:
+    """Open a page in a new tab, and wait until its formulas are set."""
+    page = context.new_page()
     page.set_default_timeout(15_000)
 
-    def guard(route: Route) -> None:
-        if route.request.url.startswith((base, "data:", "blob:")):
-            route.continue_()
-        else:
-            visit.outside.append(route.request.url)
-            route.abort()
-
-    page.route("**/*", guard)
+    def asked(request: Request) -> None:
+        if not request.url.startswith((base, "data:", "blob:")):
+            visit.outside.append(request.url)
 
     def answered(response: Response) -> None:
         if not response.ok:
@@ -69,6 +69,7 @@ def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: A
         if message.type == "error":
             visit.errors.append(message.text)
 
+    page.on("request", asked)
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on("requestfailed", lambda request: visit.errors.append(f"not loaded: {request.url}"))
     page.on("response", answered)
