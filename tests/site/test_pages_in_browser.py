@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.site, pytest.mark.slow]
+
+DESK = {"width": 1280, "height": 800}
+# The search lists its hits and then reads the pages for the lines under them.
+ALL_READ = """() => document.querySelector(".search-summary")?.textContent
+    && [...document.querySelectorAll("#search-results li")]
+        .every((hit) => hit.children.length > 1)"""
 
 
 @pytest.fixture(params=["server", "disk"])
@@ -30,11 +38,93 @@ def test_the_search_finds_a_word_by_keyboard(base: str, browser: Browser) -> Non
     page.keyboard.press("Enter")
     result = page.locator("#search-results li a", has_text="Glossary").first
     result.wait_for()
-    page.wait_for_load_state("networkidle")  # it still reads the pages for their summaries
+    if base.startswith("http"):
+        page.wait_for_function(ALL_READ)
     result.press("Enter")
     page.wait_for_url("**/book/glossary.html*")
     page.context.close()
     assert seen == Visit()
+
+
+FOUND = """items => items.map((item) => ({
+    address: item.querySelector("a").getAttribute("href"),
+    summary: item.querySelector("p.context")?.textContent ?? "",
+}))"""
+
+
+@pytest.fixture(scope="module")
+def results(browser: Browser, address: str) -> Iterator[Callable[[str], list[dict[str, str]]]]:
+    """What the search finds, in its order, with the line under each hit; it keeps no query."""
+    page = browser.new_page()
+
+    def search(query: str) -> list[dict[str, str]]:
+        page.goto(f"{address}search.html?q={query}")
+        page.wait_for_function(ALL_READ)
+        assert page.evaluate("localStorage.getItem('sphinx_highlight_terms')") is None
+        return list(page.locator("#search-results li").evaluate_all(FOUND))
+
+    yield search
+    page.close()
+
+
+def test_the_search_puts_the_page_about_a_word_first(results: Callable[..., Any]) -> None:
+    for query, first in (
+        ("GPT", "04_practice/language_model"),
+        ("learning rate", "glossary.html#term-learning-rate"),
+        ("build_gpt", "api/models.html#companion.models.build_gpt"),
+    ):
+        assert first in results(query)[0]["address"]
+
+
+def test_the_reference_comes_after_the_pages(results: Callable[..., Any]) -> None:
+    is_reference = ["book/api/" in hit["address"] for hit in results("loss")]
+    assert is_reference == sorted(is_reference)
+    assert 0 < sum(is_reference) < len(is_reference)
+
+
+def test_a_hit_shows_prose_and_opens_where_it_stands(results: Callable[..., Any]) -> None:
+    hits = [hit for hit in results("overfitting") if "book/api/" not in hit["address"]]
+    assert all(len(hit["summary"]) > 20 for hit in hits)
+    assert not [hit for hit in hits if re.search(r"\\\\|[{}]|\n|\w = ", hit["summary"])]
+    assert any("#" in hit["address"] for hit in hits)
+
+
+def test_a_chinese_word_is_found_inside_a_sentence(results: Callable[..., Any]) -> None:
+    assert any("natural_language" in hit["address"] for hit in results("推荐"))
+
+
+def test_the_text_does_not_move_when_the_list_of_sections_comes(
+    browser: Browser, address: str
+) -> None:
+    page = open_page(browser, address, "book/api/models", Visit(), viewport=DESK)
+    place = "JSON.stringify(document.querySelector('article').getBoundingClientRect())"
+    assert page.locator(".bd-sidebar-secondary").is_visible()
+    after = page.evaluate(place)
+    page.evaluate("document.querySelector('.bd-sidebar-secondary').remove()")
+    assert page.evaluate(place) == after
+    page.context.close()
+
+
+def test_a_finger_sees_the_copy_buttons(browser: Browser, address: str) -> None:
+    page = open_page(browser, address, "book/api/models", Visit(), is_mobile=True, has_touch=True)
+    opacity = "buttons => buttons.map((button) => getComputedStyle(button).opacity)"
+    assert set(page.locator(".copybtn").evaluate_all(opacity)) == {"1"}
+    page.context.close()
+
+
+def test_no_formula_is_cut_on_paper(browser: Browser, address: str) -> None:
+    page = open_page(
+        browser, address, "book/03_algorithms/gradient_descent", Visit(), viewport=DESK
+    )
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})  # A4 within a browser's margins
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    widths = page.locator('mjx-container[display="true"]').evaluate_all(
+        "all => all.map((one) => [one.scrollWidth, one.clientWidth])"
+    )
+    assert [pair for pair in widths if pair[0] > pair[1] + 1] == []
+    assert any(pair[1] > 0 for pair in widths)
+    page.context.close()
 
 
 def test_the_first_visit_follows_the_systems_theme(browser: Browser, address: str) -> None:
