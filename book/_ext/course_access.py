@@ -13,10 +13,13 @@ from sphinx.application import Sphinx
 from sphinx.locale import _
 
 DESCRIPTION_LENGTH = 160
-# The theme's, for a search while one types, which the book does not use.
+# The theme's, for a search while one types, which the book does not use, and Sphinx's, which would
+# mark on the next page what was searched for.
 SEARCH_SCRIPTS = re.compile(
-    r'\s*<script src="[^"]*\b(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
+    r'\s*<script src="[^"]*\b(?:searchtools|language_data|searchindex|sphinx_highlight)\.js[^"]*">'
+    r"</script>"
 )
+VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>')
 
 
 def repair_context(
@@ -58,6 +61,8 @@ def repair_files(app: Sphinx, error: Exception | None) -> None:
         r'(<button class="btn search-button-field [^>]*?) title="\w+" aria-label="\w+"': r"\1",
         r'(<span class="search-button__kbd-shortcut")>': r'\1 aria-hidden="true">',
         r'(data-mode="\w+" +)title="[^"]*"': r"\1",
+        # a notebook is saved, also where the server says that it is JSON to be shown
+        r' target="_blank"(?=\s+class="[^"]*\bbtn-download-source-button\b)': " download",
         # a button without a name
         r'<summary>(?=<span class="toctree-toggle")': (
             f'<summary aria-label="{_("Table of Contents")}">'
@@ -65,8 +70,12 @@ def repair_files(app: Sphinx, error: Exception | None) -> None:
     }
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
+        if 'class="bd-sidebar-secondary' in text:  # it is written last, but its place is kept
+            text = text.replace("<body data-", '<body class="with-contents" data-')
         for found, replacement in repairs.items():
             text = re.sub(found, replacement, text)
+        if first := VIEWPORT.search(text):  # the theme and its parents each say how wide a page is
+            text = text[: first.end()] + VIEWPORT.sub("", text[first.end() :])
         if page.name != "search.html":
             text = SEARCH_SCRIPTS.sub("", text)
         page.write_text(text, encoding="utf-8")

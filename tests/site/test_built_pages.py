@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from bs4 import Tag
+from bs4 import NavigableString, Tag
 
 from tests.site import checks
 from tests.site.conftest import Site
@@ -69,9 +70,10 @@ def test_only_pages_with_formulas_load_mathjax(site: Site) -> None:
         assert ("mathjax/" in text) == ('class="math' in text), page.name
 
 
-def test_only_the_search_loads_its_index(site: Site) -> None:
+@pytest.mark.parametrize("script", ["searchindex.js", "search_counts.js", "sphinx_highlight.js"])
+def test_only_the_search_loads_what_it_needs(script: str, site: Site) -> None:
     for page in checks.pages(site.folder):
-        assert ("searchindex.js" in page.read_text("utf-8")) == (page.name == "search.html")
+        assert (script in page.read_text("utf-8")) == (page.name == "search.html")
 
 
 @pytest.mark.parametrize("notebook", notebooks(ROOT), ids=lambda notebook: notebook.key)
@@ -81,7 +83,7 @@ def test_printed_prose_is_wrapped_and_printed_tables_are_not(
     page = checks.read(site.folder / "book" / f"{notebook.key}.html")
     for output in page.select("div.output.stream"):
         longest = max(map(len, output.get_text().splitlines()))
-        assert ("long-lines" in output["class"]) == (longest > 120)
+        assert ("long-lines" in output["class"]) == (longest > 100)
 
 
 def test_every_page_describes_itself_to_search_engines(site: Site) -> None:
@@ -93,6 +95,47 @@ def test_every_page_describes_itself_to_search_engines(site: Site) -> None:
     assert len(set(descriptions.values())) == len(descriptions)
 
 
+def test_chinese_text_is_marked_as_chinese(site: Site) -> None:
+    chinese = re.compile("[\u4e00-\u9fff]")
+    marked = 0
+    for page in pages(site):
+        for text in checks.read(page).body.find_all(string=chinese):
+            parent = text.parent
+            if parent.name not in ("script", "option"):
+                assert parent.get("lang") == "zh", f"{page.name}: {text}"
+                marked += 1
+    assert marked > 0
+
+
+def test_a_number_stays_with_its_percent_sign(site: Site) -> None:
+    for page in pages(site):
+        for text in checks.read(page).body.find_all(string=re.compile(r"\d %")):
+            assert text.find_parent(["pre", "code", "figure", "script", "option"]), (
+                f"{page.name}: {text}"
+            )
+
+
+def test_a_formula_stays_with_the_mark_behind_it(site: Site) -> None:
+    for page in pages(site):
+        for formula in checks.read(page).select("article span.math"):
+            behind = formula.next_sibling
+            if isinstance(behind, NavigableString) and behind[:1] in set(",.;:!?)"):
+                assert formula.parent.get("class") == ["one-line"], f"{page.name}: {formula}"
+
+
+def test_every_figure_of_a_notebook_can_be_enlarged(site: Site) -> None:
+    for notebook in notebooks(ROOT):
+        page = site.folder / "book" / f"{notebook.key}.html"
+        for picture in checks.read(page).select("div.cell_output > img"):
+            button = picture.find_next_sibling()
+            assert (button.name, button["class"]) == ("button", ["enlarge"]), picture["src"]
+
+
+def test_every_head_says_once_how_wide_the_page_is(site: Site) -> None:
+    for page in pages(site):
+        assert len(checks.read(page).find_all("meta", attrs={"name": "viewport"})) == 1, page.name
+
+
 def test_every_page_names_its_language(site: Site) -> None:
     assert {checks.read(page).find("html")["lang"] for page in pages(site)} == {"en"}
 
@@ -100,8 +143,10 @@ def test_every_page_names_its_language(site: Site) -> None:
 def test_a_notebook_can_be_downloaded_from_its_page(site: Site) -> None:
     for notebook in notebooks(ROOT):
         page = site.folder / "book" / f"{notebook.key}.html"
-        [link] = [a["href"] for a in checks.read(page).select("a.btn-download-source-button")]
-        assert (page.parent / link).resolve().read_bytes() == notebook.path.read_bytes()
+        [link] = checks.read(page).select("a.btn-download-source-button")
+        assert (page.parent / link["href"]).resolve().read_bytes() == notebook.path.read_bytes()
+        assert link.has_attr("download")  # or a server's JSON opens as text
+        assert not link.has_attr("target")
 
 
 def test_no_page_shows_a_path_of_the_machine_that_built_it(site: Site) -> None:

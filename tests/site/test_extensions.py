@@ -13,6 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.search.en import SearchEnglish
 
 from tools.notebooks import ROOT
 
@@ -21,6 +22,8 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 import course_access
 import course_assets
 import course_launch
+import course_search
+import course_text
 
 pytestmark = pytest.mark.site
 
@@ -128,6 +131,33 @@ def test_a_description_is_the_first_paragraph_cut_at_a_word() -> None:
     text = course_access.describe(page)
     assert text.endswith("word …")
     assert 150 < len(text) <= 162
+
+
+MATH = '<span class="math notranslate">\\(x\\)</span>'
+
+
+@pytest.mark.parametrize(
+    ("page", "mended"),
+    [
+        ("<p>It says 很好！ and 酒店.</p>",
+         '<p>It says <span lang="zh">很好！</span> and <span lang="zh">酒店</span>.</p>'),
+        ("<pre>19 % 很好</pre>", '<pre>19 % <span lang="zh">很好</span></pre>'),
+        ("<p>19 % of <b>20</b> % of 5 % 6</p>",
+         "<p>19\xa0% of <b>20</b>\xa0% of 5\xa0% 6</p>"),
+        ("<p><code>19 % 5</code> is 4</p>", "<p><code>19 % 5</code> is 4</p>"),
+        (f"<p>{MATH}, and {MATH}</p>", f'<p><span class="one-line">{MATH},</span> and {MATH}</p>'),
+        ('<script>x = "很好 5 %" < y;</script>', '<script>x = "很好 5 %" < y;</script>'),
+        ('<img alt="很好 5 %">', '<img alt="很好 5 %">'),
+    ],
+)  # fmt: skip
+def test_text_is_mended_and_nothing_else(page: str, mended: str) -> None:
+    assert course_text.mend(page) == mended
+    assert course_text.mend(mended) == mended
+
+
+def test_words_are_counted_by_the_stems_that_the_search_looks_for() -> None:
+    counts = course_search.count_words("Losses, a loss; the models model.", SearchEnglish({}))
+    assert counts == {"loss": 2, "model": 2}
 
 
 QUESTIONS = """\
