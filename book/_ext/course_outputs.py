@@ -1,7 +1,7 @@
 """What the notebooks' outputs become on a page.
 
 * A picture gets the sentence it was shown with as its alternative; the words computed from its data
-  (the rest of the bundle's ``text/plain``) stand below it, folded.
+  (the rest of the bundle's ``text/plain``) stand below it, folded. On a phone a button enlarges it.
 * An explorer's picture goes into its figure, where a reader without JavaScript finds it.
 * A printed line that is longer than a table's row is prose, such as a card's, and is wrapped.
 * A cell tagged ``check`` is folded to one line that says how many statements it checks.
@@ -21,7 +21,9 @@ from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 MARKER = re.compile(r"\s*<!--=.*?-->\s*", re.DOTALL)
-LONGEST_ROW = 120  # of a printed table; wrapping would undo its columns
+LONGEST_ROW = 100  # of a printed table, and the columns that fit beside both side bars
+# Shown on a phone, where a figure's words are small.
+ENLARGE = '<button type="button" class="enlarge">Enlarge the figure</button>'
 PICTURE_SLOT = '<div class="explorer-static">'
 
 
@@ -52,6 +54,8 @@ class DescribePictures(SphinxPostTransform):
             for image in images:
                 image["alt"] = alt
             page = parts.get("text/html")
+            if page is None:
+                picture.append(nodes.raw("", ENLARGE, format="html"))
             if page is None and words:
                 picture.append(nodes.raw("", words_in_a_fold(words), format="html"))
             if page is not None and PICTURE_SLOT in page.astext():

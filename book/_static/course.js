@@ -1,26 +1,62 @@
 "use strict";
 
-// Repairs on every page. A formula, a printed line or, on a phone, a figure wider than its column
-// scrolls; a key can scroll only what takes the focus. (The theme looks at printed lines when the
-// window changes its size, but not when only the column does, as beside a folded sidebar.)
-const WIDE = 'mjx-container[display="true"], div.cell_output:has(> img), pre, .cell_output > .output';
+// Repairs on every page. A formula that is a little too wide for its column is set smaller; its
+// width is left for the print style, too.
+const SMALLEST = 0.7; // of its size, in which its letters are still as large as those of code
+const fitFormulas = () => {
+  const formulas = [...document.querySelectorAll("div.math")]
+    .map((box) => ({ box, room: box.querySelector("mjx-container"), formula: box.querySelector("mjx-math") }))
+    .filter(({ formula }) => formula?.offsetWidth);
+  for (const { box } of formulas) box.removeAttribute("style"); // so that each is measured as it is
+  const sizes = formulas.map(({ box, room, formula }) =>
+    [formula.offsetWidth, room.clientWidth, box.querySelector(".eqno")?.offsetWidth ?? 0]);
+  formulas.forEach(({ box }, i) => {
+    const [width, room, number] = sizes[i];
+    const share = Math.floor(100 * room / width) / 100;
+    box.style.setProperty("--course-width", width + number);
+    if (share < 1 && share >= SMALLEST) box.style.setProperty("--course-shrink", share);
+  });
+};
+
+// What is wider than its column scrolls and says so, and a key can scroll only what takes the focus.
+// (The theme looks at printed lines when the window changes its size, but not when only the column
+// does, as beside a folded sidebar.)
+const WIDE = 'mjx-container[display="true"], span.math, div.cell_output:has(> img), pre, .cell_output > .output';
 const markWide = () => {
-  for (const part of document.querySelectorAll(WIDE)) {
-    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+  fitFormulas();
+  const parts = [...document.querySelectorAll(WIDE)];
+  // (inside a line of text a formula's MathML, which only a screen reader meets, may be wider)
+  const width = (part) => part.matches("span") ? part.querySelector("mjx-math")?.offsetWidth : part.scrollWidth;
+  const wide = parts.map((part) => width(part) > part.clientWidth + 1);
+  parts.forEach((part, i) => {
+    part.classList.toggle("scrolls", wide[i] && !part.closest(".cell_input"));
+    if (wide[i]) part.tabIndex = 0;
     else part.removeAttribute("tabindex");
-  }
+  });
 };
 addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   new ResizeObserver(markWide).observe(document.querySelector("main") ?? document.body);
 });
 
-// On paper there is no dark theme.
+// On a phone a figure is as wide as its column until it is touched.
+const narrow = matchMedia("(max-width: 600px)");
+document.addEventListener("click", ({ target }) => {
+  const picture = target.matches(".enlarge") ? target.previousElementSibling : target;
+  const button = picture?.nextElementSibling;
+  if (!narrow.matches || !button?.matches(".enlarge")) return;
+  const isLarge = picture.classList.toggle("large");
+  button.textContent = isLarge ? "Fit the figure to the page" : "Enlarge the figure";
+  markWide();
+});
+
+// On paper there is no dark theme, and a formula cannot scroll.
 const root = document.documentElement;
 let themeOnScreen;
 addEventListener("beforeprint", () => {
   themeOnScreen ??= root.dataset.theme;
   root.dataset.theme = "light";
+  fitFormulas(); // the theme opens what is folded
 });
 addEventListener("afterprint", () => {
   root.dataset.theme = themeOnScreen;

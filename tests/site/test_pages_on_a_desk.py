@@ -86,7 +86,8 @@ def test_is_no_wider_than_the_window(name: str, desk: Page) -> None:
 
 @pytest.mark.parametrize("name", OPENINGS)
 def test_the_opening_of_a_chapter_is_one_screen(name: str, desk: Page) -> None:
-    last = desk.locator("article.bd-article :is(p, table)").last
+    # its words and its list of pages; a section may follow
+    last = desk.locator("article.bd-article :is(p, table):not(section section *)").last
     bottom = last.evaluate("part => part.getBoundingClientRect().bottom + scrollY")
     assert bottom <= WINDOW["height"]
 
@@ -103,6 +104,19 @@ def test_no_line_of_code_is_cut(name: str, desk: Page) -> None:
     cut = """codes => codes.filter((code) => code.scrollWidth > code.clientWidth + 1)
         .map((code) => code.textContent)"""
     assert desk.locator("div.cell_input pre:visible").evaluate_all(cut) == []
+
+
+@each_lesson
+def test_no_printed_line_is_cut(name: str, desk: Page) -> None:
+    cut = """lines => lines.filter((line) => line.scrollWidth > line.clientWidth + 1)
+        .map((line) => line.textContent)"""
+    assert desk.locator("div.cell_output pre:visible").evaluate_all(cut) == []
+
+
+@each_page
+def test_the_list_of_sections_fits(name: str, desk: Page) -> None:
+    cut = "lists => lists.filter((list) => list.scrollWidth > list.clientWidth).length"
+    assert desk.locator(".bd-sidebar-secondary").evaluate_all(cut) == 0
 
 
 @each_lesson
