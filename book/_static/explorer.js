@@ -51,6 +51,11 @@
     };
   };
 
+  // A line's blue is too dark for the dark theme's bands, and on a phone words need room.
+  const DARK_COLOURS = { "#0072B2": "#9ad1f7" };
+  const SMALL = { text: { fontSize: 10 } };
+  const isDark = () => document.documentElement.dataset.theme === "dark";
+
   // A legend above the chart is not cut off at its right, and its marks are as strong as its words
   // even where the chart's own are faint. A chart's own settings come before these.
   const legendAbove = (width) =>
@@ -64,14 +69,22 @@
     return target;
   };
 
-  // Vega breaks no lines by itself, and an axis' title is longer than a phone is wide.
-  const wrapTitles = (spec, width) => {
+  // Vega breaks no lines by itself, and an axis' title is longer than a phone is wide; so are a
+  // chart's own legend in columns and names beside the axis.
+  const fitTo = (spec, width) => {
     const letters = Math.max(16, Math.floor((width - 70) / 7));
     const line = new RegExp(`(\\S{${letters},}|.{1,${letters}})(\\s+|$)`, "g");
-    return JSON.parse(JSON.stringify(spec), (key, value) =>
-      key === "title" && typeof value === "string" && value.length > letters
-        ? value.match(line).map((part) => part.trim())
-        : value);
+    const fitting = {
+      title: (title) => typeof title === "string" && title.length > letters
+        ? title.match(line).map((part) => part.trim())
+        : title,
+      legend: (legend) => legend?.columns
+        ? { ...legend, columns: Math.min(legend.columns, legendAbove(width).columns) }
+        : legend,
+      labelLimit: (limit) => Math.min(limit, 0.4 * width),
+      color: (colour) => isDark() ? DARK_COLOURS[colour] ?? colour : colour,
+    };
+    return JSON.parse(JSON.stringify(spec), (key, value) => fitting[key]?.(value) ?? value);
   };
 
   class Explorer {
@@ -143,14 +156,14 @@
       return this.queue(async () => {
         this.chart.hidden = false; // its width is measured
         const width = this.chart.clientWidth;
-        const spec = { config: { legend: legendAbove(width) } };
-        mergeInto(spec, wrapTitles(this.data.chart, width));
+        const spec = { config: { legend: legendAbove(width), axis: { labelSeparation: 6 } } };
+        mergeInto(spec, fitTo(this.data.chart, width));
         mergeInto(spec, {
           width: "container",
           autosize: { type: "fit-x", contains: "padding" },
           background: "transparent",
           datasets: { rows: rowsOf(this.state.columns) },
-          config: themeColours(),
+          config: mergeInto(themeColours(), width < 400 ? SMALL : {}),
         });
         this.view?.finalize();
         const result = await window.vegaEmbed(this.canvas, spec, { actions: false, renderer: "svg" });
