@@ -26,7 +26,7 @@ def loans() -> dict[str, Any]:
     scores = draw.random(400) - 0.2 * names["young"]
     whole = np.arange(400)
     names |= {"probability": scores, "folds": [(whole, whole, scores)], "evaluation": evaluation}
-    return names | run_cells(PAGE, "gap", **names) | {"scores": scores}
+    return names | run_cells(PAGE, "gap", "decide", **names) | {"scores": scores}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def attacked() -> dict[str, Any]:
 def writer() -> dict[str, Any]:
     names = {"np": np, "re": re, "Counter": Counter, "data": data}
     names |= {"share": lambda v: evaluation.accuracy_interval(np.ones(len(v)), np.array(v, int))}
-    return run_cells(PAGE, "writer", "detect", **names)
+    return run_cells(PAGE, "writer", "detect", "detect-numbers", **names)
 
 
 @pytest.mark.parametrize("way", ["approval", "opportunity"])
