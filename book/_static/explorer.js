@@ -53,7 +53,7 @@
 
   // A line's blue is too dark for the dark theme's bands, and on a phone words need room.
   const DARK_COLOURS = { "#0072B2": "#9ad1f7" };
-  const SMALL = { text: { fontSize: 10 } };
+  const SMALL = { text: { fontSize: 10 }, axisX: { titleAnchor: "end" } };
   const isDark = () => document.documentElement.dataset.theme === "dark";
 
   // A legend above the chart is not cut off at its right, and its marks are as strong as its words
