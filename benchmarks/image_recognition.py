@@ -5,7 +5,7 @@ of them with the chosen ones, with and without moved copies, and keeps what each
 test pictures, clean and corrupted. Tiles of photographs: it learns from 1 to 50 labelled tiles a
 class, from scratch and on top of the packaged network. All is kept in
 ``companion/data/measured/image_recognition.json``. Stages that the file holds already are not done
-again; delete the file to start over. It takes about a quarter of an hour on two quiet cores.
+again; delete the file to start over. It takes well over half an hour on two quiet cores.
 """
 
 from __future__ import annotations
