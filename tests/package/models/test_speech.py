@@ -33,7 +33,7 @@ def test_what_the_voice_says_the_recogniser_writes(recognizer, sentence) -> None
 
 
 def test_a_long_recording_is_cut_where_it_is_quiet(recognizer, sentence) -> None:
-    pause = np.zeros(12 * 16_000, np.float32)
+    pause = np.zeros(14 * 16_000, np.float32)
     long = np.concatenate([sentence, pause, sentence, pause, sentence])
     pieces = recognizer.transcribe(long)
     assert len(pieces) == 2
