@@ -12,6 +12,8 @@ import json
 import sys
 from importlib import import_module
 
+__all__ = ["main"]
+
 _WORDS_PER_MINUTE, _PITCH = 1, 3  # the library's numbers of its parameters
 _RETRIEVAL, _CHARACTERS, _UTF8, _IPA = 1, 1, 1, 2  # sound to the caller; forms of text
 

@@ -46,7 +46,11 @@ class SpeechRecognizer:
     """Whisper, which writes what is said in English.
 
     It hears windows of 30 seconds. A longer recording is cut at the quietest places, so that a word
-    is seldom cut in two. The search is greedy.
+    is seldom cut in two. The search is greedy. `load_speech_recognizer` makes one.
+
+    Args:
+        network: the encoder and decoder, as CTranslate2 runs them.
+        tokenizer: turns the ids that the network writes into text.
 
     Example:
 

@@ -27,6 +27,12 @@ _PAD, _BEGIN, _END = 0, 1, 2  # ids of the voice's own marks
 class NeuralVoice:
     """A network that turns phonemes into sound; it learned from one person's recordings.
 
+    `load_voice` makes one.
+
+    Args:
+        session: the network, as ONNX Runtime runs it.
+        settings: dict. The voice's own file: the ids of its phonemes and its sample rate.
+
     Example:
 
     >>> (sound,) = load_voice().say(["Cancel my order."])
