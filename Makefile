@@ -13,6 +13,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8888
 COMMA := ,
 TORCH ?= ==2.13.0
+# On Linux only this label keeps pip from the build with several gigabytes of GPU libraries, which
+# does not bear TensorFlow in the same process.
+CPU := $(if $(filter Linux,$(shell uname -s)),+cpu)
 
 # A reader's own settings for these tools must not change a result, and HOME may be read-only.
 STATE := $(CURDIR)/.venv/state
@@ -71,7 +74,7 @@ browser:  ## install a browser for the tests that open pages, where none is foun
 torch:  ## install PyTorch (the build for the CPU where there is one) and Transformers
 	$(call install,all)
 	$(BIN)/python -m uv pip install --quiet --no-config --python $(BIN)/python --torch-backend cpu 'torch$(TORCH)' \
-		|| $(BIN)/python -m pip install --quiet 'torch$(TORCH)'
+		|| $(BIN)/python -m pip install --quiet 'torch$(TORCH)$(and $(TORCH),$(CPU))'
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
 		-r requirements/torch.txt
 
