@@ -14,6 +14,7 @@ import ast
 import re
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -76,6 +77,11 @@ def words_in_a_fold(lines: list[str]) -> str:
     )
 
 
+def columns(line: str) -> int:
+    """Return the width of a printed line, in which a Chinese character takes two columns."""
+    return sum(2 if east_asian_width(character) in "FW" else 1 for character in line)
+
+
 class WrapLongLines(SphinxPostTransform):
     """Mark the printed outputs that hold prose, which scrolling sideways would make unreadable."""
 
@@ -84,7 +90,7 @@ class WrapLongLines(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         for block in self.document.findall(nodes.literal_block):
             lines = block.astext().splitlines()
-            if "output" in block["classes"] and max(map(len, lines), default=0) > LONGEST_ROW:
+            if "output" in block["classes"] and max(map(columns, lines), default=0) > LONGEST_ROW:
                 block["classes"].append("long-lines")
 
 

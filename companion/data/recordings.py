@@ -39,6 +39,7 @@ def read_recording(source: str | Path | Any, *, sample_rate: int = 16_000) -> ND
     Example:
 
     >>> import io, soundfile
+    >>> import numpy as np
     >>> file = io.BytesIO()
     >>> soundfile.write(file, np.zeros((8_000, 2)), 8_000, format="WAV", subtype="PCM_24")
     >>> read_recording(file).shape  # a second of silence in stereo
@@ -67,6 +68,7 @@ def resample(samples: NDArray[Any], sample_rate: int, new_rate: int) -> NDArray[
 
     Example:
 
+    >>> import numpy as np
     >>> resample(np.ones(44_100), 44_100, 16_000).shape
     (16000,)
     """

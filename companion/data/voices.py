@@ -83,6 +83,7 @@ def say(
 
     Example:
 
+    >>> import numpy as np
     >>> (sound,) = say(["Cancel my order."], "en-us+Annie")
     >>> bool(np.abs(sound).max() > 0.1)
     True

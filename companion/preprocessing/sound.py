@@ -72,6 +72,7 @@ def log_mel(
 
     Example:
 
+    >>> import numpy as np
     >>> log_mel(np.zeros(16_000)).shape
     (100, 80)
     """

@@ -33,6 +33,7 @@ def play(samples: ArrayLike, alt: str, *, sample_rate: int = 16_000) -> None:
 
     Example:
 
+    >>> import numpy as np
     >>> play(np.zeros(8_000), "Half a second of silence.")
     Sound of 0.5 seconds: Half a second of silence.
     """

@@ -54,6 +54,7 @@ class SpeechRecognizer:
 
     Example:
 
+    >>> import numpy as np
     >>> recognizer = load_speech_recognizer()
     >>> [piece.seconds for piece in recognizer.transcribe(np.zeros(16_000))]
     [1.0]
