@@ -62,7 +62,7 @@ def go_to(context: BrowserContext, base: str, name: str, visit: Visit) -> Page:
             visit.outside.append(request.url)
 
     def answered(response: Response) -> None:
-        if not response.ok:
+        if response.status >= 400:  # 304 says that what the browser keeps is still good
             visit.errors.append(f"not there: {response.url}")
 
     def said(message: ConsoleMessage) -> None:
