@@ -69,7 +69,7 @@ def rules(engine: str) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    class Dense(keras.optimizers.Adam):  # type: ignore[misc,name-defined]
+    class Dense(keras.optimizers.Adam):
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
             super().apply([tf.convert_to_tensor(g) for g in grads], trainable_variables)
 
