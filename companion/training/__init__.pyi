@@ -1,6 +1,7 @@
 from .checkpoints import CheckpointError as CheckpointError
 from .checkpoints import CheckpointFolder as CheckpointFolder
 from .example_gradients import build_example_gradients as build_example_gradients
+from .parallel import train_in_parallel as train_in_parallel
 from .privacy import clip_gradients as clip_gradients
 from .privacy import noise_for_epsilon as noise_for_epsilon
 from .privacy import private_gradient as private_gradient

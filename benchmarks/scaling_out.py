@@ -1,0 +1,152 @@
+"""One training on one process and on two, for the page on scaling out.
+
+``python -m benchmarks.scaling_out`` writes ``companion/data/measured/scaling_out.json``. It needs
+Linux, two cores and about ten minutes. Every process has one core. Runs that are compared take
+turns, and each part of the file says how loaded the machine was before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion._common.files import write_atomically
+from companion.training.checkpoints import CheckpointFolder
+from companion.training.parallel import train_in_parallel
+
+COMMAND = "python -m benchmarks.scaling_out"
+FILE = Path(__file__).parents[1] / "companion/data/measured/scaling_out.json"
+SPEED: dict[str, Any] = {"width": 128, "layers": 2, "steps": 14, "every": 14}
+SMALL: dict[str, Any] = {"width": 32, "layers": 1, "batch_size": 8, "steps": 40, "every": 10}
+ROUNDS, KILLS, MOMENTS, SEEDS = 4, 10, 5, 3
+CASES = [(1, 4), (2, 4), (1, 32), (2, 32), (2, 64)]  # processes, batch
+WARM_STEPS = 4  # not counted: the first waits for the compiler
+
+
+def train(folder: str, processes: int, **settings: Any) -> dict[str, Any]:
+    """One training, each process with a core of its own."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:processes])  # which the processes inherit
+    try:
+        return train_in_parallel(folder, processes=processes, timeout_seconds=180, **settings)
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def outcome(processes: int, **settings: Any) -> tuple[dict[str, Any], np.ndarray]:
+    """One training in a folder of its own: what it tells, and all that its checkpoint holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(folder, processes, **settings)
+        return result, numbers(folder)
+
+
+def numbers(folder: str) -> np.ndarray:
+    """The weights and averages of a folder's newest checkpoint, in one row."""
+    found = CheckpointFolder(folder).load()
+    assert found is not None
+    return np.concatenate([array.ravel() for array in found[0].values()])
+
+
+def speed() -> dict[str, Any]:
+    """Sequences a second and bytes a step, in rounds with an order of their own."""
+    drawing = random.Random(0)
+    rounds = []
+    for _ in range(ROUNDS):
+        row = []
+        for processes, batch_size in drawing.sample(CASES, len(CASES)):
+            result, _ = outcome(processes, batch_size=batch_size, **SPEED)
+            seconds = float(np.median(result["step_seconds"][WARM_STEPS:]))
+            sent = float(np.median(np.diff(result["sent_bytes"][WARM_STEPS:])))
+            case = {"processes": processes, "batch_size": batch_size}
+            row.append(case | {"step_seconds": round(seconds, 5), "sent_bytes": sent})
+            print(row[-1], flush=True)
+        rounds.append(row)
+    return {"settings": SPEED, "parameters": result["parameters"], "rounds": rounds}
+
+
+def sameness() -> dict[str, Any]:
+    """How far two processes, or one after two after one, end from a single process."""
+    seeds = []
+    for seed in range(SEEDS):
+        one, one_end = outcome(1, seed=seed, **SMALL)
+        two, two_end = outcome(2, seed=seed, **SMALL)
+        losses = np.abs(np.subtract(one["losses"], two["losses"])).max()
+        weights = np.abs(one_end - two_end).max()
+        seeds.append({"seed": seed, "loss": one["losses"][-1], "losses_differ": float(losses)})
+        seeds[-1]["numbers_differ"] = float(weights)
+        if seed == 0:
+            kept = one_end
+    with tempfile.TemporaryDirectory() as folder:
+        for processes, steps in ((1, 14), (2, 28), (1, 40)):
+            result = train(folder, processes, **(SMALL | {"steps": steps}))
+        changed = float(np.abs(numbers(folder) - kept).max())
+    return {"seeds": seeds, "one_two_one_differ": changed, "continued_at": result["first_step"]}
+
+
+def killed_at_a_moment(after_seconds: float, which: int) -> None:
+    """Kills one of the processes that the main thread has started, if it has any."""
+    time.sleep(after_seconds)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("utf-8").split()
+    if len(children) > which:
+        os.kill(int(children[which]), signal.SIGKILL)
+
+
+def kills() -> dict[str, Any]:
+    """Two processes, one of which is killed: before a drawn step, or after a drawn time."""
+    drawing = random.Random(0)
+    begin = time.perf_counter()
+    whole, end = outcome(2, **SMALL)
+    whole_seconds = time.perf_counter() - begin
+    rows = []
+    for i in range(KILLS + MOMENTS):
+        which, step = drawing.randrange(2), drawing.randrange(1, SMALL["steps"])
+        row: dict[str, Any] = {"process": which}
+        begin = time.perf_counter()
+        if i < KILLS:
+            result, found = outcome(2, fail=(which, step), restarts=1, **SMALL)
+            row |= {"before_step": step, "steps_lost": step - result["first_step"]}
+        else:
+            after = drawing.uniform(0.1, 0.95) * whole_seconds
+            killer = threading.Thread(target=killed_at_a_moment, args=(after, which))
+            killer.start()
+            result, found = outcome(2, restarts=1, **SMALL)
+            killer.join()
+            row |= {"after_seconds": round(after, 2)}
+        row |= {"attempts": result["attempts"], "first_step": result["first_step"]}
+        row |= {"losses_same": result["losses"] == whole["losses"]}
+        row |= {"numbers_differ": float(np.abs(found - end).max())}
+        row |= {"seconds": round(time.perf_counter() - begin, 2)}
+        rows.append(row)
+        print(row, flush=True)
+    return {"settings": SMALL, "whole_seconds": round(whole_seconds, 2), "rows": rows}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures the parts that are named, or all of them, and keeps the others."""
+    import jax
+
+    parts = {"speed": speed, "sameness": sameness, "kills": kills}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all of them by default")
+    parser.add_argument("--file", type=Path, default=FILE)
+    options = parser.parse_args(arguments)
+    evidence = json.loads(options.file.read_text("utf-8")) if options.file.is_file() else {}
+    evidence |= {"command": COMMAND, "jax": jax.__version__}
+    for name in options.parts or parts:
+        load = os.getloadavg()[0]
+        evidence[name] = parts[name]() | {"load_before": round(load, 1)}
+        write_atomically(options.file, (json.dumps(evidence, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
