@@ -59,8 +59,8 @@ class TextGenerator:
         model: `keras.Model` from `build_gpt`, or `GPTWeights`.
         tokenizer: `BytePairTokenizer`, or another one with `encode`, `decode`, `vocabulary` (the
             bytes of each id) and `end_id`.
-        weights: str. How tables are kept for writing: `"float32"`, `"float16"` or `"int8"`, see
-            `load_language_model`. Defaults to `"float32"`.
+        weights: str. How tables are kept for writing: `"float32"`, `"float16"`, `"int8"` or
+            `"int4"`, see `load_language_model`. Defaults to `"float32"`.
         context_length: int or `None`. The longest sequence, for a model built without a
             `sequence_length`.
         threads: int or `None`. Cores to use. Defaults to `None`, those that this process may use.

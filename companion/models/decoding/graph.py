@@ -1,4 +1,4 @@
-"""A GPT with a cache as an ONNX graph, its tables kept at 32, 16 or 8 bits."""
+"""A GPT with a cache as an ONNX graph, its tables kept at 32, 16, 8 or 4 bits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from companion.models.decoding.weights import GPTWeights
 
 __all__ = ["PRECISIONS", "GPTGraph", "quantize_rows"]
 
-PRECISIONS = ("float32", "float16", "int8")
+PRECISIONS = ("float32", "float16", "int8", "int4")
 
 _BLOCK = 32  # weights that share one scale
 
 _MIDDLE = 128  # ONNX Runtime keeps whole numbers from -128 as bytes from 0
+
+_WHOLE = {"int8": 8, "int4": 4}  # bits of whole numbers; others are floating-point numbers
 
 _HEAD_MULTIPLE = 16  # what its attention asks of a head's numbers
 
@@ -29,15 +31,19 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Rounds each row to whole numbers from -127 to 127, a scale for every 32 of them.
+def quantize_rows(
+    table: NDArray[np.float32], bits: int = 8
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Rounds each row to whole numbers of so many bits, a scale for every 32 of them.
 
     Args:
         table: float32 array `(rows, columns)`.
+        bits: int, 8 for numbers from -127 to 127, or 4 for -7 to 7. Defaults to 8.
 
     Returns:
-        uint8 array `(rows, blocks, 32)`, the whole numbers plus 128, the last block filled up with
-        zeros, and float32 array `(rows, blocks)`, their scales.
+        uint8 array `(rows, blocks, 32)` or, of 4 bits, `(rows, blocks, 16)`, a pair in each byte,
+        the first lowest: the whole numbers plus 128 or 8, the last block filled up with zeros; and
+        float32 array `(rows, blocks)`, their scales.
 
     Example:
 
@@ -47,9 +53,11 @@ def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArra
     """
     rows, columns = table.shape
     padded = np.pad(table, ((0, 0), (0, -columns % _BLOCK))).reshape(rows, -1, _BLOCK)
-    scales = np.abs(padded).max(axis=-1) / np.float32(127)
+    middle = 2 ** (bits - 1)
+    scales = np.abs(padded).max(axis=-1) / np.float32(middle - 1)
     scaled = padded / np.where(scales == 0, np.float32(1), scales)[..., None]
-    return (np.rint(scaled) + _MIDDLE).astype("uint8"), scales
+    numbers = (np.rint(scaled) + middle).astype("uint8")
+    return (numbers if bits == 8 else numbers[..., ::2] | numbers[..., 1::2] << 4), scales
 
 
 class GPTGraph:
@@ -62,8 +70,8 @@ class GPTGraph:
     Attributes:
         model: `onnx.ModelProto`. Its large tables are only named: they are initializers that are
             kept elsewhere where `fixed`, else inputs.
-        fixed: bool. Whether ONNX Runtime lays the tables out anew. At 8 bits it must; otherwise it
-            would only keep the whole model twice.
+        fixed: bool. Whether ONNX Runtime lays the tables out anew. Whole numbers it must; otherwise
+            it would only keep the whole model twice.
         tables: dict from a name to its array.
         head_dim: int. Numbers in a head of the cache.
     """
@@ -74,7 +82,7 @@ class GPTGraph:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.inputs: list[Any] = []
-        self.fixed = precision == "int8"
+        self.fixed = precision in _WHOLE
         self.tables: dict[str, NDArray[Any]] = {}
         self.head_dim = -(-self.settings.head_dim // _HEAD_MULTIPLE) * _HEAD_MULTIPLE
         self.model = self._model()
@@ -152,7 +160,7 @@ class GPTGraph:
         name = "token_embedding"
         self._keep(name, self.settings.vocabulary_size)
         found = self._add("Gather", [name, "ids"])
-        if self.precision == "int8":
+        if self.fixed:
             scales = self._add("Gather", [f"{name}/scales", "ids"])
             self._constant("middle", np.float32(_MIDDLE))
             self._constant("last_axis", np.array([-1]))
@@ -188,8 +196,8 @@ class GPTGraph:
     def _multiply(self, name: str, x: str, rows: int, output: str = "") -> str:
         """Multiplies vectors with a table that has a row for each output."""
         columns = self._keep(name, rows)
-        if self.precision == "int8":
-            options = {"K": columns, "N": rows, "bits": 8, "block_size": _BLOCK}
+        if self.fixed:
+            options = {"K": columns, "N": rows, "bits": self._bits(name), "block_size": _BLOCK}
             options["accuracy_level"] = 4  # vectors are rounded to 8 bits as well, block by block
             table = [x, name, f"{name}/scales"]
             return self._add("MatMulNBits", table, output, domain=_MICROSOFT, **options)
@@ -204,13 +212,17 @@ class GPTGraph:
         table = self._with_whole_heads(name, self.read(name))
         if table.shape[0] != rows:
             raise ValueError(f"The table {name!r} has {table.shape[0]} rows instead of {rows}.")
-        if self.precision == "int8":
-            numbers, scales = quantize_rows(table)
+        if self.fixed:
+            numbers, scales = quantize_rows(table, self._bits(name))
             self._table(name, numbers)
             self._table(f"{name}/scales", scales)
         else:
             self._table(name, np.ascontiguousarray(table, dtype=self.precision))
         return int(table.shape[1])
+
+    def _bits(self, name: str) -> int:
+        """The embedding, which also gives the logits, never has fewer than 8 bits."""
+        return 8 if name == "token_embedding" else _WHOLE[self.precision]
 
     def _with_whole_heads(self, name: str, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fills each head up with zeros, which change no product, to a length that ORT takes."""

@@ -48,7 +48,7 @@ class Runtime:
 
     Args:
         weights: `GPTWeights`.
-        precision: str. `"float32"`, `"float16"` or `"int8"`.
+        precision: str. `"float32"`, `"float16"`, `"int8"` or `"int4"`.
         threads: int or `None`. Defaults to `None`, the cores that this process may use.
 
     Attributes:

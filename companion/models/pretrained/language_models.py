@@ -57,8 +57,9 @@ def load_language_model(
         name: str or path. `"smollm2-135m-instruct"`, a model of 135 million weights by Hugging
             Face, or the path of a GGUF file of the llama architecture whose input and output share
             one table.
-        weights: str. How tables are kept: `"float32"`, `"float16"` or `"int8"`, which take 4, 2 and
-            1.1 bytes a weight. Sums are in 32 bits each time. Defaults to `"float32"`.
+        weights: str. How tables are kept: `"float32"`, `"float16"`, `"int8"` or `"int4"`. They
+            take 4, 2, 1.1 and 0.6 bytes a weight; at `"int4"` the table of tokens keeps 8 bits.
+            Sums are in 32 bits each time. Defaults to `"float32"`.
         threads: int or `None`. Cores to use. Defaults to `None`, those that this process may use.
 
     Returns:

@@ -12,6 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from companion import models
+from companion.models.decoding.graph import quantize_rows
+from companion.models.decoding.weights import GPTWeights
 from companion.models.decoding.writing import draw_token
 from tests.package.models.gguf_files import gguf, llama
 
@@ -203,6 +205,41 @@ def test_fewer_bits_give_nearly_the_same_probabilities(tiny, tmp_path, weights):
     assert (abs(wide - narrow).sum(axis=-1) / 2).max() < 0.1
     with pytest.raises(ValueError, match="float32"):
         _ = small.model
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_whole_numbers_are_the_nearest_on_a_ladder_of_their_block(bits):
+    table = np.random.default_rng(bits).normal(size=(3, 40)).astype("float32")
+    numbers, scales = quantize_rows(table, bits)
+    if bits == 4:  # two in a byte, the first lowest
+        numbers = np.stack([numbers & 15, numbers >> 4], axis=-1).reshape(3, 2, 32)
+    whole = numbers.astype(int) - 2 ** (bits - 1)
+    assert abs(whole).max() == 2 ** (bits - 1) - 1
+    back = (whole * scales[..., None]).reshape(3, -1)[:, :40]
+    steps = np.repeat(scales, 32, axis=1)[:, :40]
+    assert (abs(back - table) <= steps * 0.5001).all()
+
+
+def test_at_four_bits_the_model_computes_with_the_rounded_tables(tiny, tmp_path):
+    (tmp_path / "tiny.gguf").write_bytes(gguf(*llama()))
+    small = models.load_language_model(tmp_path / "tiny.gguf", weights="int4")
+    eight = models.load_language_model(tmp_path / "tiny.gguf", weights="int8")
+    assert small.weight_bytes < eight.weight_bytes
+
+    def rounded(name):
+        table = source.read(name)
+        if name == "token_embedding" or table.ndim == 1:
+            return table
+        numbers, scales = quantize_rows(table, 4)
+        pairs = np.stack([numbers & 15, numbers >> 4], axis=-1).reshape(len(table), -1, 32)
+        back = (pairs.astype("float32") - 8) * scales[..., None]
+        return back.reshape(len(table), -1)[:, : table.shape[1]]
+
+    source = tiny._source
+    by_tables = models.TextGenerator(GPTWeights(source.settings, rounded), tiny.tokenizer)
+    whole, tables, found = (model.logits(PROMPT) for model in (tiny, by_tables, small))
+    # What remains is that its vectors are rounded as well, to eight bits.
+    assert (found - tables).std() < 0.6 * (found - whole).std() < 0.5 * whole.std()
 
 
 def small_gpt(**options):
