@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +16,7 @@ OUTSIDE = re.compile(r"^(?:https?:)?//", re.I)
 FILE_NAME = re.compile(r"[\\/]|\.(?:png|jpe?g|gif|svg|webp)\b", re.I)
 
 
-@lru_cache(maxsize=64)
+@cache
 def read(page: Path) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
