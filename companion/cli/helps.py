@@ -16,6 +16,7 @@ example, from nothing to a prediction:
   companion serve smollm2                        the same, for other programs
   companion ask "What is a token?"               answered from the course's pages
   companion transcribe call.wav                  writes down what is said in English
+  companion speak "Your parcel is here." a.wav   says a text in English
 
 Every command explains itself: companion train --help
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed,
@@ -146,6 +147,17 @@ each such piece. It also writes words where nobody speaks, so a piece that it do
 stderr. How often it is wrong stands on the page "speech_to_text".
 
 next: read it beside the recording
+""",
+    "speak": """\
+examples:
+  companion speak "Your parcel is here." parcel.wav
+  companion speak "Your parcel is here." parcel.wav --voice en-us+Annie --force
+
+A neural voice that others trained says the text, or eSpeak, which makes sound by rules. Both run on
+this computer. Tell listeners that they hear a machine. How well the voices are understood stands on
+the page "text_to_speech".
+
+next: companion transcribe FILE
 """,
     "cost": """\
 examples:

@@ -289,6 +289,14 @@ def _transcribe_arguments(add: Callable[..., Any]) -> None:
     add("file", type=Path, metavar="FILE", help="a WAV, FLAC, OGG or MP3 file of English speech")
 
 
+def _speak_arguments(add: Callable[..., Any]) -> None:
+    add("text", metavar="TEXT", help="what is to be said in English, in quotation marks")
+    add("file", type=Path, metavar="FILE", help="the WAV file to write")
+    voices = f"{speech.VOICE}, or a voice of eSpeak such as en-us or en-us+Annie (default: "
+    add("--voice", default=speech.VOICE, help=f"{voices}{speech.VOICE})")
+    add("--force", action="store_true", help="replace the file if it exists")
+
+
 def _cost_arguments(add: Callable[..., Any]) -> None:
     add("--requests", type=_not_negative, required=True, help="number of requests")
     add("--tokens-in", type=_not_negative, required=True, help="tokens sent with each")
@@ -321,5 +329,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
     "chat": (chat.chat, _chat_arguments),
     "ask": (ask.ask, _ask_arguments),
     "transcribe": (speech.transcribe, _transcribe_arguments),
+    "speak": (speech.speak, _speak_arguments),
     "cost": (costs.cost, _cost_arguments),
 }

@@ -30,10 +30,14 @@ from .ratings import RatingDataset as RatingDataset
 from .ratings import load_movielens as load_movielens
 from .recordings import read_recording as read_recording
 from .recordings import resample as resample
+from .recordings import wav_bytes as wav_bytes
+from .recordings import write_recording as write_recording
 from .reviews import load_chinese_reviews as load_chinese_reviews
 from .reviews import load_film_reviews as load_film_reviews
 from .reviews import load_food_reviews as load_food_reviews
 from .tables import load_table as load_table
+from .voices import SpokenPhonemes as SpokenPhonemes
 from .voices import list_voices as list_voices
 from .voices import say as say
+from .voices import say_phonemes as say_phonemes
 from .voices import to_phonemes as to_phonemes

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
+import wave
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from companion._common.checking import check_whole
 from companion._common.extras import import_extra
+from companion._common.files import write_atomically
 
-__all__ = ["read_recording", "resample"]
+__all__ = ["read_recording", "resample", "wav_bytes", "write_recording"]
 
 _MOST_SECONDS, _BLOCK = 4 * 3600, 2**18  # frames read at a time
 
@@ -51,6 +54,72 @@ def read_recording(source: str | Path | Any, *, sample_rate: int = 16_000) -> ND
         with Path(source).open("rb") as file:
             return _read(soundfile, file, str(source), sample_rate)
     return _read(soundfile, source, "The recording", sample_rate)
+
+
+def wav_bytes(samples: ArrayLike, *, sample_rate: int = 16_000) -> bytes:
+    """Return a WAV file of one channel with 16 bits a sample.
+
+    Args:
+        samples: array of shape (samples,), from -1 to 1; what is louder is clipped.
+        sample_rate: int, at least 1,000. Samples a second. Defaults to `16_000`.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: There is no sound, it has several channels or holds values that are no numbers.
+
+    Example:
+
+    >>> import numpy as np
+    >>> len(wav_bytes(np.zeros(100)))  # a header of 44 bytes
+    244
+    """
+    sample_rate = check_whole(sample_rate, "sample_rate", least=1_000)
+    sound = np.asarray(samples, np.float64)
+    if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
+        raise ValueError(
+            f"samples must be finite numbers of shape (samples,), not of shape {sound.shape}; "
+            "average the channels first."
+        )
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(sample_rate)
+        writer.writeframes(np.round(sound.clip(-1, 1) * 32_767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def write_recording(
+    path: str | Path, samples: ArrayLike, *, sample_rate: int = 16_000, overwrite: bool = False
+) -> None:
+    """Write a sound to a WAV file.
+
+    Args:
+        path: path of the file.
+        samples: array of shape (samples,), from -1 to 1; what is louder is clipped.
+        sample_rate: int, at least 1,000. Samples a second. Defaults to `16_000`.
+        overwrite: bool. Whether a file of that name is replaced. Defaults to `False`.
+
+    Raises:
+        ValueError: There is no sound, it has several channels or holds values that are no numbers.
+        FileExistsError: There is such a file, and `overwrite` is not set; it stays as it was.
+        OSError: The folder is missing or cannot be written.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_recording(Path(folder, "a.wav"), np.zeros(8_000))
+    ...     len(read_recording(Path(folder, "a.wav")))
+    8000
+    """
+    content = wav_bytes(samples, sample_rate=sample_rate)
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(f"{path} exists already; overwrite=True replaces it.")
+    write_atomically(Path(path), content)
 
 
 def resample(samples: NDArray[Any], sample_rate: int, new_rate: int) -> NDArray[np.float32]:

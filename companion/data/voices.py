@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,30 @@ from companion._common.checking import check_texts, check_whole, close_to
 from companion.data._packaged import read_packaged
 from companion.data.recordings import resample
 
-__all__ = ["list_voices", "say", "to_phonemes"]
+__all__ = ["SpokenPhonemes", "list_voices", "say", "say_phonemes", "to_phonemes"]
 
 _PACKAGE, _DATA = "espeakng_loader", "espeak-ng-data"
 
+_SPEED, _PITCH = 175, 50  # words a minute; from 0 to 99
+
 # Their breath is noise that starts elsewhere in each process.
 _BREATHY = {"Alicia", "Demonic", "f2", "f3", "f5", "sandro", "victor", "whisper", "whisperf"}
+
+
+@dataclass(frozen=True)
+class SpokenPhonemes:
+    """A sound, and when each of its phonemes begins.
+
+    Attributes:
+        sound: float32 array of shape (samples,), from -1 to 1.
+        phonemes: list of str, in the letters of the International Phonetic Alphabet; a stressed one
+            begins with `ˈ` or `ˌ`, and a pause is an empty string.
+        starts: list of float. The second at which each begins.
+    """
+
+    sound: NDArray[np.float32]
+    phonemes: list[str]
+    starts: list[float]
 
 
 def list_voices() -> tuple[str, ...]:
@@ -88,28 +107,45 @@ def say(
     >>> bool(np.abs(sound).max() > 0.1)
     True
     """
-    texts = check_texts(texts)
+    lines = _lines(texts, voices, words_per_minute, pitch)
     sample_rate = check_whole(sample_rate, "sample_rate", least=1_000)
-    speakers = _for_each(voices, len(texts), "voices")
-    rates = _for_each(words_per_minute, len(texts), "words_per_minute")
-    pitches = _for_each(pitch, len(texts), "pitch")
-    known = set(list_voices())
-    for speaker in set(speakers):
-        variant = str(speaker).partition("+")[2]
-        if variant and variant not in known:
-            raise ValueError(f"There is no voice {variant!r}; {close_to(variant, known)}")
-    for name, values, low, high in (
-        ("words_per_minute", rates, 80, 450),
-        ("pitch", pitches, 0, 99),
-    ):
-        for value in set(values):
-            if not low <= check_whole(value, name, least=0) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value}.")
-    for text in texts:
-        if not text.strip() or "\0" in text:
-            raise ValueError(f"There is nothing to say in {text!r}; give words.")
-    lines = [list(row) for row in zip(texts, speakers, rates, pitches, strict=True)]
-    return _spoken(lines, sample_rate)
+    head, _, sound = _run(lines).partition(b"\n")
+    rate, *lengths = json.loads(head)
+    return _split(sound, rate, lengths, sample_rate)
+
+
+def say_phonemes(
+    texts: Sequence[str], voice: str = "en-us", *, sample_rate: int = 16_000
+) -> list[SpokenPhonemes]:
+    """Let a synthesiser speak, and tell when it says which phoneme.
+
+    Args:
+        texts: sequence of str. What is to be said.
+        voice: str. A language, or a language and a voice, as in `say`. Defaults to `"en-us"`.
+        sample_rate: int. Samples a second of the sounds. Defaults to `16_000`.
+
+    Returns:
+        A list of `SpokenPhonemes`.
+
+    Raises:
+        ValueError: A text is empty, or the voice is unknown.
+        ModuleNotFoundError: The package espeakng-loader is not installed.
+        RuntimeError: Its files are missing, or the synthesiser fails.
+
+    Example:
+
+    >>> (spoken,) = say_phonemes(["Yes."])
+    >>> spoken.phonemes[:3], 0.1 < spoken.starts[2] < 0.4
+    (['j', 'ˈɛ', 's'], True)
+    """
+    lines = _lines(texts, voice, _SPEED, _PITCH)
+    sample_rate = check_whole(sample_rate, "sample_rate", least=1_000)
+    head, _, sound = _run(lines, "timed").partition(b"\n")
+    rate, *lengths, times = json.loads(head)
+    return [
+        SpokenPhonemes(part, [name for name, _ in row], [start / rate for _, start in row])
+        for part, row in zip(_split(sound, rate, lengths, sample_rate), times, strict=True)
+    ]
 
 
 def to_phonemes(texts: Sequence[str], voice: str = "en-us") -> list[str]:
@@ -145,11 +181,36 @@ def _for_each(values: object, number: int, name: str) -> list[object]:
     return found
 
 
-def _spoken(lines: list[list[object]], sample_rate: int) -> list[NDArray[np.float32]]:
-    head, _, sound = _run(lines).partition(b"\n")
-    rate, *lengths = json.loads(head)
-    values = np.frombuffer(sound, "<i2")
-    parts = np.split(values, np.cumsum(lengths)[:-1])
+def _lines(
+    texts: Sequence[str], voices: object, speed: object, pitch: object
+) -> list[list[object]]:
+    """Return a line for each text that the synthesiser may be given, or say what is wrong."""
+    texts = check_texts(texts)
+    speakers = _for_each(voices, len(texts), "voices")
+    rates = _for_each(speed, len(texts), "words_per_minute")
+    pitches = _for_each(pitch, len(texts), "pitch")
+    known = set(list_voices())
+    for speaker in set(speakers):
+        variant = str(speaker).partition("+")[2]
+        if variant and variant not in known:
+            raise ValueError(f"There is no voice {variant!r}; {close_to(variant, known)}")
+    for name, values, low, high in (
+        ("words_per_minute", rates, 80, 450),
+        ("pitch", pitches, 0, 99),
+    ):
+        for value in set(values):
+            if not low <= check_whole(value, name, least=0) <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value}.")
+    for text in texts:
+        if not text.strip() or "\0" in text:
+            raise ValueError(f"There is nothing to say in {text!r}; give words.")
+    return [list(row) for row in zip(texts, speakers, rates, pitches, strict=True)]
+
+
+def _split(
+    sound: bytes, rate: int, lengths: list[int], sample_rate: int
+) -> list[NDArray[np.float32]]:
+    parts = np.split(np.frombuffer(sound, "<i2"), np.cumsum(lengths)[:-1])
     return [resample(part / 32_768, rate, sample_rate) for part in parts]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
-import wave
 from base64 import b64encode
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from companion._common.checking import check_text, check_whole
 from companion._common.display import display_bundle
+from companion.data.recordings import wav_bytes
 
 __all__ = ["play"]
 
@@ -45,13 +44,7 @@ def play(samples: ArrayLike, alt: str, *, sample_rate: int = 16_000) -> None:
             f"samples must be 1 to {_MOST_BYTES // 2:,} finite numbers of shape (samples,), not "
             f"of shape {sound.shape}; play a shorter piece."
         )
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(sample_rate)
-        writer.writeframes(np.round(sound.clip(-1, 1) * 32_767).astype("<i2").tobytes())
-    text, data = html.escape(alt), b64encode(file.getvalue()).decode()
+    text, data = html.escape(alt), b64encode(wav_bytes(sound, sample_rate=sample_rate)).decode()
     player = (
         f'<figure class="sound"><audio controls aria-label="{text}" style="max-width:100%" '
         f'src="data:audio/wav;base64,{data}"></audio><figcaption>{text}</figcaption></figure>'

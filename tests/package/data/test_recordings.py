@@ -84,3 +84,21 @@ def test_more_hours_than_can_be_read_are_refused_before_they_are_read() -> None:
     file = written(np.zeros(5 * 3600, np.int16), 1, subtype="PCM_16")
     with pytest.raises(ValueError, match=r"5\.0 hours; at most 4"):
         data.read_recording(file)
+
+
+def test_what_is_written_is_read_back_and_an_old_file_stays_unless_it_may_go(tmp_path) -> None:
+    path = tmp_path / "a.wav"
+    data.write_recording(path, tone(8_000), sample_rate=8_000)
+    assert np.abs(data.read_recording(path, sample_rate=8_000) - tone(8_000)).max() < 1e-3
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        data.write_recording(path, np.zeros(10))
+    assert len(data.read_recording(path, sample_rate=8_000)) == 4_000
+    data.write_recording(path, np.zeros(10), overwrite=True)
+    assert len(data.read_recording(path)) == 10
+
+
+@pytest.mark.parametrize("samples", [[], [[0.0, 0.1]], [float("nan")]])
+def test_what_is_no_sound_is_not_written(samples, tmp_path) -> None:
+    with pytest.raises(ValueError, match="samples must be"):
+        data.write_recording(tmp_path / "a.wav", samples)
+    assert not list(tmp_path.iterdir())

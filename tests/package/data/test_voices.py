@@ -57,3 +57,22 @@ def test_nothing_to_say_is_refused(texts) -> None:
 
 def test_phonemes_are_those_of_the_words() -> None:
     assert data.to_phonemes(["yes", "yes"]) == ["jˈɛs", "jˈɛs"]
+
+
+def test_each_phoneme_has_its_time_and_the_sound_is_what_is_said_without_times() -> None:
+    first, second = data.say_phonemes(["Cancel my order, please.", "Yes"])
+    assert "".join(second.phonemes) == "jˈɛs"
+    assert {"k", "m", "d", "p"} <= set(first.phonemes)
+    for spoken in (first, second):
+        assert len(spoken.phonemes) == len(spoken.starts)
+        assert spoken.starts == sorted(spoken.starts)
+        assert spoken.starts[-1] <= len(spoken.sound) / 16_000
+    assert np.array_equal(first.sound, data.say(["Cancel my order, please."])[0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "voice", "message"), [([""], "en-us", "nothing"), (["yes"], "qq", "language 'qq'")]
+)
+def test_phonemes_with_times_are_refused_as_sounds_are(texts, voice, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        data.say_phonemes(texts, voice)
