@@ -15,6 +15,7 @@ import signal
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from companion.training.parallel import train_in_parallel
 
 COMMAND = "python -m benchmarks.scaling_out"
 FILE = Path(__file__).parents[1] / "companion/data/measured/scaling_out.json"
-SPEED: dict[str, Any] = {"width": 128, "layers": 2, "steps": 14, "every": 14}
+SPEED: dict[str, Any] = {"width": 128, "layers": 2, "steps": 24, "every": 24}
 SMALL: dict[str, Any] = {"width": 32, "layers": 1, "batch_size": 8, "steps": 40, "every": 10}
-ROUNDS, KILLS, MOMENTS, SEEDS = 4, 10, 5, 3
+ROUNDS, KILLS, MOMENTS, SEEDS = 5, 10, 5, 3
 CASES = [(1, 4), (2, 4), (1, 32), (2, 32), (2, 64)]  # processes, batch
 WARM_STEPS = 4  # not counted: the first waits for the compiler
 
@@ -65,13 +66,38 @@ def speed() -> dict[str, Any]:
         row = []
         for processes, batch_size in drawing.sample(CASES, len(CASES)):
             result, _ = outcome(processes, batch_size=batch_size, **SPEED)
-            seconds = float(np.median(result["step_seconds"][WARM_STEPS:]))
+            seconds = [round(t, 5) for t in result["step_seconds"][WARM_STEPS:]]
             sent = float(np.median(np.diff(result["sent_bytes"][WARM_STEPS:])))
-            case = {"processes": processes, "batch_size": batch_size}
-            row.append(case | {"step_seconds": round(seconds, 5), "sent_bytes": sent})
-            print(row[-1], flush=True)
+            case = {"processes": processes, "batch_size": batch_size, "sent_bytes": sent}
+            row.append(case | {"step_seconds": seconds, "load": round(os.getloadavg()[0], 1)})
+            print(case, min(seconds), np.median(seconds), flush=True)
         rounds.append(row)
     return {"settings": SPEED, "parameters": result["parameters"], "rounds": rounds}
+
+
+def apart() -> dict[str, Any]:
+    """The fastest step of one training alone, and of two at once that never talk to each other.
+
+    What two lose here, they lose to what their cores share, and not to the traffic between them.
+    """
+    rounds = []
+    for _ in range(ROUNDS):
+        alone, _ = outcome(1, batch_size=32, **SPEED)
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [threads.submit(on_core, core) for core in (0, 1)]
+            both = [thread.result() for thread in waiting]
+        rounds.append({"alone": min(alone["step_seconds"]), "both": both})
+        print(rounds[-1], flush=True)
+    return {"batch_size": 32, "rounds": rounds}
+
+
+def on_core(number: int) -> float:
+    """The fastest step of a training on one core; a thread hands its own core to what it starts."""
+    core = sorted(os.sched_getaffinity(0))[number]
+    os.sched_setaffinity(0, [core])
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"batch_size": 32, "timeout_seconds": 180} | SPEED
+        return min(train_in_parallel(folder, **settings)["step_seconds"])
 
 
 def sameness() -> dict[str, Any]:
@@ -135,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures the parts that are named, or all of them, and keeps the others."""
     import jax
 
-    parts = {"speed": speed, "sameness": sameness, "kills": kills}
+    parts = {"speed": speed, "apart": apart, "sameness": sameness, "kills": kills}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all of them by default")
     parser.add_argument("--file", type=Path, default=FILE)
