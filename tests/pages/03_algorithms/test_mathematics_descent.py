@@ -1,4 +1,4 @@
-"""The derivations on the pages on gradient descent and on the six steps, by computer algebra."""
+"""The derivations on descent, on optimisers and on the six steps, by computer algebra."""
 
 from __future__ import annotations
 
