@@ -110,6 +110,7 @@ def write_recording(
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_recording(Path(folder, "a.wav"), np.zeros(8_000))

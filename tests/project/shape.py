@@ -14,16 +14,16 @@ from pathlib import Path
 
 # Code lines by room: a ceiling, not a target.
 MAX_ROOM_LINES = {
-    "data": 1400,
+    "data": 1450,
     "preprocessing": 600,
     "models": 2300,
-    "training": 1000,
+    "training": 1250,
     "evaluation": 800,
     "tasks": 1000,
     "serving": 1500,
     "economics": 700,
     "teaching": 1200,
-    "cli": 1350,
+    "cli": 1450,
     "_common": 500,
 }
 MAX_MODULE_LINES = 300
