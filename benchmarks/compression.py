@@ -87,7 +87,7 @@ def pruned(table: NDArray[np.float32], share: float) -> NDArray[np.float32]:
 def table_bits(way: dict[str, Any], name: str, table: NDArray[np.float32]) -> float:
     """Bits that a table takes: its numbers with their scales, or marks and the survivors."""
     if "share" in way:
-        kept = 16 * np.count_nonzero(pruned(table, way["share"]))
+        kept = 16 * int(np.count_nonzero(pruned(table, way["share"])))
         return 16 * table.size if name == EMBEDDING else table.size + kept
     bits, group = (8, BLOCK) if name == EMBEDDING else (way["bits"], way["group"])
     return bits * table.size + SCALE_BITS * len(table) * -(-table.shape[1] // (group or 10**9))

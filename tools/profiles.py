@@ -71,6 +71,7 @@ def _old() -> Iterator[tuple[str, str]]:
         yield "NPY_DISABLE_CPU_FEATURES", " ".join(found)
     yield "OPENBLAS_CORETYPE", "Nehalem"
     yield "ONEDNN_MAX_CPU_ISA", "SSE41"
+    yield "OPENCV_CPU_DISABLE", "AVX,AVX2,FMA3,FP16"
     yield "XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=SSE4_2".strip()
     library, release = platform.libc_ver()
     if library == "glibc":
