@@ -1,4 +1,4 @@
-"""What the benchmarks of speed share: fresh processes, and what their times depend on."""
+"""What the benchmarks share: fresh processes, what times depend on, and files of evidence."""
 
 from __future__ import annotations
 
@@ -64,6 +64,24 @@ def parser(description: str | None, file: Path, variants: Iterable[str]) -> argp
     options.add_argument("--minutes", type=float, default=60, help="start no run after so many")
     options.add_argument("--one", choices=list(variants), help="train this one here and print it")
     return options
+
+
+def read_evidence(file: Path) -> dict[str, Any]:
+    """Returns what a file of evidence holds already; nothing, if there is no file."""
+    found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return found
+
+
+def add_evidence(
+    file: Path, start: dict[str, Any], found: dict[str, Any], *, indent: int | None = None
+) -> None:
+    """Adds what was found to a file of evidence, which begins with `start` if it is new."""
+    from companion._common.files import write_atomically
+
+    evidence = start | read_evidence(file) | found
+    separators = (",", ":") if indent is None else None
+    content = json.dumps(evidence, ensure_ascii=False, indent=indent, separators=separators)
+    write_atomically(file, (content + "\n").encode())
 
 
 def versions() -> dict[str, Any]:

@@ -11,14 +11,13 @@ not done again; delete it to start over. It takes about half an hour of two core
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import versions
+from benchmarks.runs import add_evidence, read_evidence, versions
 
 COMMAND = "python -m benchmarks.speech"
 FILE = Path(__file__).parents[1] / "companion/data/measured/speech.json"
@@ -403,10 +402,10 @@ def measure(file: Path) -> None:
 
     def run(kind: str, rate: float, seed: int) -> dict[str, Any]:
         name = f"{kind} {rate} {seed}"
-        if name not in _kept(file).get("runs", {}):
+        if name not in read_evidence(file).get("runs", {}):
             found = train(kind, rate, seed, part)
-            _keep(file, {"runs": _kept(file).get("runs", {}) | {name: found}})
-        result: dict[str, Any] = _kept(file)["runs"][name]
+            _keep(file, {"runs": read_evidence(file).get("runs", {}) | {name: found}})
+        result: dict[str, Any] = read_evidence(file)["runs"][name]
         return result
 
     best = {
@@ -414,7 +413,7 @@ def measure(file: Path) -> None:
         for kind in ("ctc", "even")
     }
     _keep(file, {"best": best})
-    if "whisper" not in _kept(file):
+    if "whisper" not in read_evidence(file):
         _keep(file, {"whisper": whisper(part)})
     run("ctc noise", best["ctc"], SEEDS[0])
     for seed in SEEDS:
@@ -423,17 +422,8 @@ def measure(file: Path) -> None:
         run("even", best["even"], seed)
 
 
-def _kept(file: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return kept
-
-
 def _keep(file: Path, found: dict[str, Any]) -> None:
-    from companion._common.files import write_atomically
-
-    evidence = {"command": COMMAND, "versions": versions()} | _kept(file) | found
-    content = json.dumps(evidence, ensure_ascii=False, separators=(",", ":"))
-    write_atomically(file, (content + "\n").encode())
+    add_evidence(file, {"command": COMMAND, "versions": versions()}, found)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,6 @@ to start over. It takes about a quarter of an hour of two cores.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from base64 import b64encode
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import speech
-from benchmarks.runs import versions
+from benchmarks.runs import add_evidence, read_evidence, versions
 
 COMMAND = "python -m benchmarks.synthesis"
 FILE = Path(__file__).parents[1] / "companion/data/measured/synthesis.json"
@@ -363,12 +362,12 @@ def measure(file: Path) -> None:
     rows = spoken(speech.SENTENCES)
 
     def hears(name: str, make: Callable[[], Any], *, cost: bool = True) -> None:
-        if name not in _kept(file).get("heard", {}):
+        if name not in read_evidence(file).get("heard", {}):
             sounds, seconds = timed(make)
             found = hear(name, sounds, seconds if cost else None)
-            _keep(file, {"heard": _kept(file).get("heard", {}) | {name: found}})
+            _keep(file, {"heard": read_evidence(file).get("heard", {}) | {name: found}})
 
-    if "held" not in _kept(file):
+    if "held" not in read_evidence(file):
         texts = sentences()
         short = [row for row in spoken(texts["learn"][: 2 * LEARN]) if fits(row)][:LEARN]
         net = learn(short, spoken(texts["held"]))
@@ -405,17 +404,8 @@ def sound_of(mel: Any) -> Any:
     return griffin_lim(to_magnitudes(mel))
 
 
-def _kept(file: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return kept
-
-
 def _keep(file: Path, found: dict[str, Any]) -> None:
-    from companion._common.files import write_atomically
-
-    evidence = {"command": COMMAND, "versions": versions()} | _kept(file) | found
-    content = json.dumps(evidence, ensure_ascii=False, separators=(",", ":"))
-    write_atomically(file, (content + "\n").encode())
+    add_evidence(file, {"command": COMMAND, "versions": versions()}, found)
 
 
 def main(arguments: list[str] | None = None) -> None:

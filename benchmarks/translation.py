@@ -11,7 +11,6 @@ delete the file to start over. It takes about twenty minutes of one core.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import versions
+from benchmarks.runs import add_evidence, read_evidence, versions
 
 COMMAND = "python -m benchmarks.translation"
 FILE = Path(__file__).parents[1] / "companion/data/measured/translation.json"
@@ -341,25 +340,18 @@ def run(name: str) -> dict[str, Any]:
 
 def measure(file: Path) -> None:
     """Does the runs that the file does not hold, and keeps each."""
-    if "baselines" not in _kept(file):
+    if "baselines" not in read_evidence(file):
         _keep(file, {"baselines": baselines()})
     for name in RUNS:
-        if name not in _kept(file).get("runs", {}):
+        if name not in read_evidence(file).get("runs", {}):
             found = run(name)
-            _keep(file, {"runs": _kept(file).get("runs", {}) | {name: found}})
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return kept
+            _keep(file, {"runs": read_evidence(file).get("runs", {}) | {name: found}})
 
 
 def _keep(file: Path, found: dict[str, Any]) -> None:
-    from companion._common.files import write_atomically
-
-    evidence = {"command": COMMAND, "versions": versions(), "epochs": EPOCHS} | _kept(file) | found
-    content = json.dumps(evidence, ensure_ascii=False, indent=0)
-    write_atomically(file, (content + "\n").encode())
+    add_evidence(
+        file, {"command": COMMAND, "versions": versions(), "epochs": EPOCHS}, found, indent=0
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
