@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import missing, versions
+from tools.cells import run_cells
 
 COMMAND = "python -m benchmarks.frameworks"
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "companion/data/measured/frameworks.json"
-PAGE = ROOT / "book/06_tools/frameworks.ipynb"
+PAGE = "06_tools/frameworks"
 ROUNDS = 3
 WAYS = {
     f"{kind} {engine}": (kind, engine)
@@ -31,23 +32,14 @@ WAYS = {
 }
 
 
-def cells(*ids: str, **names: Any) -> dict[str, Any]:
-    """Returns what the page's cells of these ids define, and their text under "sources"."""
-    page = json.loads(PAGE.read_text("utf-8"))
-    sources = {cell["id"]: "".join(cell["source"]) for cell in page["cells"] if cell["id"] in ids}
-    for name in ids:
-        exec(sources[name], names)
-    return names | {"sources": sources}
-
-
 def write_batches(file: Path) -> None:
     """Writes the page's batches and first weights."""
     import keras
     import numpy as np
 
-    from companion import data, models, preprocessing
+    from companion import data
 
-    page = cells("batches", keras=keras, np=np, models=models, preprocessing=preprocessing)
+    page = run_cells(PAGE, "batches", keras=keras, np=np)
     ids, labels, weights = page["make_batches"](data.load_food_reviews())
     start = {f"w{i}": value for i, value in enumerate(weights)}
     np.savez(file, ids=ids, labels=labels, **start)
@@ -91,7 +83,7 @@ def own(engine: str, file: Path) -> dict[str, Any]:
     optimisers = rules(engine)
     found["import"] = time.perf_counter() - begin
     needed = ("jax-lstm", "jax") if engine == "jax" else (engine,)
-    build = cells(*needed, **names)[f"in_{engine}"]
+    build = run_cells(PAGE, *needed, **names)[f"in_{engine}"]
     stored = np.load(file)
     weights = [stored[f"w{i}"] for i in range(6)]
     for rule, optimiser in optimisers.items():
@@ -111,7 +103,7 @@ def run(way: str, file: Path) -> dict[str, Any]:
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["KERAS_BACKEND"] = engine if kind == "keras" else "tensorflow"
     own_way = ["-m", "benchmarks.frameworks", engine, str(file)]
-    source = cells("keras-source")["KERAS"]
+    source = run_cells(PAGE, "keras-source")["KERAS"]
     command = [sys.executable, *(["-c", source, str(file)] if kind == "keras" else own_way)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
