@@ -441,7 +441,9 @@ def test_a_client_that_reads_nothing_keeps_nobody_waiting():
 def test_more_requests_than_may_wait_are_sent_away_with_a_time_to_come_back():
     model = Gated()
     with ChatService(model, "words", waiting=8) as service, ThreadPoolExecutor(50) as pool:
-        running = [pool.submit(complete, service) for _ in range(50)]
+        running = [pool.submit(complete, service)]
+        assert model.entered.wait(60)  # its place among those that wait is free again
+        running += [pool.submit(complete, service) for _ in range(49)]
         while counted(service, f'companion_requests_total{{path="{TEXTS}",status="503"}}') < 50 - 9:
             pass
         model.gate.release(50)
