@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import Any
 
+from companion._common.checking import UsageError
 from companion.cli.shared import note, say
 
 __all__ = ["ask"]
@@ -28,7 +29,7 @@ def ask(args: argparse.Namespace) -> None:
     from companion.tasks.retrieval import Retriever, cut_passages
 
     if not args.question.strip():
-        raise ValueError("the question is empty: write one, in quotation marks.")
+        raise UsageError("the question is empty: write one, in quotation marks.")
     chosen = load_measurements("assistant")["chosen"]
     passages = cut_passages(load_course(args.book), chosen["how"], num_words=chosen["size"])
     note("the course's pages are being read; once they are, the next question is faster.")

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from companion._common.checking import UsageError
 from companion.cli.shared import command_line, note, say, shorten
 
 __all__ = ["VOICE", "speak", "transcribe"]
@@ -67,14 +68,14 @@ def speak(args: argparse.Namespace) -> None:
 def _sentences(text: str) -> list[str]:
     """Return the sentences, or say why they cannot be spoken."""
     if len(text) > _MOST:
-        raise ValueError(f"the text has {len(text):,} characters; give at most {_MOST:,} at once.")
+        raise UsageError(f"the text has {len(text):,} characters; give at most {_MOST:,} at once.")
     found = [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", text)]
     sentences = [part for part in found if re.search(r"\w", part)]
     if not sentences:
-        raise ValueError(f"there is nothing to say in {shorten(text, 40)!r}; give words.")
+        raise UsageError(f"there is nothing to say in {shorten(text, 40)!r}; give words.")
     longest = max(sentences, key=len)
     if len(longest) > _LONGEST:
-        raise ValueError(
+        raise UsageError(
             f"a sentence has {len(longest):,} characters, from {shorten(longest, 40)!r} on; end "
             f"sentences with a full stop, after {_LONGEST:,} at the latest."
         )
@@ -84,7 +85,7 @@ def _sentences(text: str) -> list[str]:
 def _check_target(file: Path, *, force: bool) -> None:
     """Refuse a file that cannot be written, before a voice is loaded."""
     if file.suffix.lower() != ".wav":
-        raise ValueError(f"{file} does not end in .wav, the only format that is written.")
+        raise UsageError(f"{file} does not end in .wav, the only format that is written.")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; name a file in it.")
     if os.path.lexists(file) and not force:

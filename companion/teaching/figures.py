@@ -43,12 +43,28 @@ def show(fig: Any, alt: str, *, digits: int = 3, stable: int | None = None) -> N
     """
     alt = check_text("alt", alt)
     text = f"{alt}\n{describe(fig, digits, stable)}"
+    _drop_crowded_minor_labels(fig)
     picture = io.BytesIO()
     fig.savefig(picture, format="png", dpi=fig.dpi, metadata={"Software": None})
     size = {"width": round(96 * fig.get_figwidth())}  # CSS pixels: sharp on dense screens
     display_bundle({"image/png": picture.getvalue(), "text/plain": text}, {"image/png": size})
     if "matplotlib.pyplot" in sys.modules:  # a figure made with it would be shown a second time
         sys.modules["matplotlib.pyplot"].close(fig)
+
+
+def _drop_crowded_minor_labels(fig: Any) -> None:
+    """Leaves the small ticks of a log axis without numbers where these would lie over others."""
+    from itertools import combinations
+
+    from matplotlib.ticker import NullFormatter
+
+    for axis in (axis for axes in fig.axes for axis in (axes.xaxis, axes.yaxis)):
+        if any(label.get_text() for label in axis.get_minorticklabels()):
+            fig.draw_without_rendering()  # brings the places up to date
+            labels = [label for label in axis.get_ticklabels(which="both") if label.get_text()]
+            boxes = [label.get_window_extent() for label in labels]
+            if any(one.overlaps(other) for one, other in combinations(boxes, 2)):
+                axis.set_minor_formatter(NullFormatter())
 
 
 def figure(width: float = 7, height: float = 4, ncols: int = 1) -> tuple[Any, Any]:

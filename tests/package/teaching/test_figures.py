@@ -403,3 +403,15 @@ def test_a_threshold_plot_marks_the_best_threshold() -> None:
     assert "Line, 3 points: -10 at 0; 20 at 0.5; 0 at 1." in text
     assert "Points, 1 point: 20 at 0.5." in text
     assert 'Text "best threshold 0.50"' in text
+
+
+@pytest.mark.parametrize(("highest", "kept"), [(8000, False), (400, True)])
+def test_small_ticks_of_a_log_axis_have_numbers_only_where_there_is_room(
+    highest: float, kept: bool
+) -> None:
+    fig, axes = figure(width=4)
+    axes.plot([125, highest], [1, 2])
+    axes.set(xscale="log")
+    show(fig, "A line.")
+    labels = [label.get_text() for label in axes.get_xticklabels(minor=True)]
+    assert any(labels) == kept
