@@ -4,6 +4,8 @@ A number is *bound* by an HTML comment directly after it: ``78 %<!--= accuracy:.
 of the comment is the inside of an f-string, evaluated in the notebook's kernel after its last cell.
 A number may be an interval as ``Interval`` writes it: ``0.75 (95 % 0.72–0.78)<!--= i:.2f -->``.
 A page quotes what a notebook binds: ``0.79<!--= 04_practice/text_classifier: baseline:.2f -->``.
+It may also compute from a stored run, whose entries and the facts are then names:
+``2<!--= measured/applications: versions["cores"] -->``.
 A number from outside is bound to its fact, ``14 %<!--= facts["support_gain"].value:.0% -->``; a
 citation alone frees none. The words of a picture (``alt``) and of a search result (``description``)
 cannot hold a marker, so they say numbers in words.
@@ -52,7 +54,8 @@ NUMBER = (
 INTERVAL = rf"{NUMBER} \({NUMBER} {NUMBER}[–-]{NUMBER}\)"
 TICKS = {"[x]": "True", "[ ]": "False"}  # the box of a quiz's option, see tools/questions.py
 BOUND = re.compile(rf"(?P<number>\[[x ]\]|{INTERVAL}|{NUMBER})?<!--=(?P<body>.*?)-->", re.S)
-QUOTE = re.compile(r"(?P<notebook>\d\d_[\w-]+/[\w-]+):\s*(?P<body>.+)", re.S)
+STORED = "measured/"  # a quote of a stored run, and not of a notebook
+QUOTE = re.compile(rf"(?P<notebook>(?:\d\d_[\w-]+/|{STORED})[\w-]+):\s*(?P<body>.+)", re.S)
 HEADER_TIME = re.compile(
     r"\*\*Time\*\*:?\s+read (?P<read>\d+) min, "
     r"run (?P<run>\d+)(?P<marker><!--=.*?-->)? s on two cores"
@@ -123,7 +126,7 @@ class Bound:
 
     @property
     def quoted(self) -> tuple[str, str] | None:
-        """The notebook and the body, where the number quotes what another page binds."""
+        """The notebook, or the stored run, and the body, where the number quotes one."""
         found = QUOTE.fullmatch(self.body)
         return (found["notebook"], found["body"]) if found else None
 

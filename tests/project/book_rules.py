@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from companion.economics import FactSheet
 from tests.project.registry import book_rule, notebook_rule, place
 from tools import prose
 from tools.comparison import TAG as TRAINED
@@ -208,8 +210,8 @@ def no_machine_paths(root: Path) -> Iterator[str]:
 
 
 def bound_by(root: Path) -> dict[str, dict[str, str]]:
-    """For each notebook, by its key: the text that it binds to each body."""
-    return {
+    """For each notebook and stored run, by its key: the text that it binds to each body."""
+    return stored_by(root) | {
         notebook.key: {
             bound.body: bound.text
             for cell in notebook.markdown
@@ -218,6 +220,27 @@ def bound_by(root: Path) -> dict[str, dict[str, str]]:
         }
         for notebook in notebooks(root)
     }
+
+
+def stored_by(root: Path) -> dict[str, dict[str, str]]:
+    """For each stored run that pages quote: what it gives for each body that it can compute."""
+    found: dict[str, dict[str, str]] = {}
+    for _, kind, text in page_texts(root):
+        quotes_runs = kind == "markdown" and f"<!--= {prose.STORED}" in text
+        for number in prose.scan(text).bound if quotes_runs else []:
+            run, body = number.quoted or ("", "")
+            if run.startswith(prose.STORED):
+                found.setdefault(run, {}).update(_compute(root, run, body))
+    return found
+
+
+def _compute(root: Path, run: str, body: str) -> dict[str, str]:
+    known = {"facts": FactSheet(root / "companion/economics/facts.yml")}
+    try:
+        stored = json.loads((root / f"companion/data/{run}.json").read_text("utf-8"))
+        return {body: eval(prose.user_expressions([body], None)[body], known | stored)}
+    except (OSError, LookupError, NameError, TypeError, ValueError, SyntaxError):
+        return {}  # then the rule below says that it binds no number
 
 
 @book_rule

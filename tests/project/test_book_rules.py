@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,38 @@ def test_a_quote_that_differs_is_found(tmp_path: Path) -> None:
     found = list(book.quotes_equal_their_notebooks(tmp_path))
     assert found
     assert "says '9', 04_practice/page says '4'" in found[0]
+
+
+STORED_RUN = {"seconds": {"own": 12.3, "theirs": 4}}
+
+
+@pytest.mark.parametrize(
+    ("number", "body", "found"),
+    [
+        ("12", "seconds['own']:.0f", ""),
+        ("3.1", "seconds['own'] / seconds['theirs']:.1f", ""),
+        ("13", "seconds['own']:.0f", "says '13', measured/speed says '12'"),
+        ("12", "seconds['nobody']:.0f", "measured/speed binds no number to"),
+        ("12", "minutes:.0f", "measured/speed binds no number to"),
+    ],
+)
+def test_a_page_computes_with_a_stored_run(
+    number: str, body: str, found: str, tmp_path: Path
+) -> None:
+    index = build_sample(tmp_path) / "book/index.md"
+    run = tmp_path / "companion/data/measured/speed.json"
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.write_text(json.dumps(STORED_RUN))
+    index.write_text(f"{index.read_text()}\nIt takes {number}<!--= measured/speed: {body} --> s.\n")
+    lines = list(book.quotes_equal_their_notebooks(tmp_path))
+    assert [found in line for line in lines] == ([True] if found else [])
+
+
+def test_a_stored_run_that_is_missing_binds_nothing(tmp_path: Path) -> None:
+    index = build_sample(tmp_path) / "book/index.md"
+    index.write_text(f"{index.read_text()}\nIt takes 12<!--= measured/speed: seconds --> s.\n")
+    (line,) = book.quotes_equal_their_notebooks(tmp_path)
+    assert "measured/speed binds no number to 'seconds'" in line
 
 
 def test_pictures_count_as_compared_through_their_words(tmp_path: Path) -> None:

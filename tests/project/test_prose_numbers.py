@@ -155,6 +155,11 @@ def test_a_quote_names_its_notebook() -> None:
     assert bound.quoted == ("04_practice/text_classifier", "base:.2f")
 
 
+def test_a_quote_may_name_a_stored_run() -> None:
+    (bound,) = scan("12<!--= measured/speed: seconds['own']:.0f -->").bound
+    assert bound.quoted == ("measured/speed", "seconds['own']:.0f")
+
+
 def test_a_division_is_no_quote() -> None:
     assert scan("0.79<!--= right/all: .2f -->").bound[0].quoted is None
 
