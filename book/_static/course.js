@@ -63,6 +63,32 @@ addEventListener("afterprint", () => {
   themeOnScreen = undefined;
 });
 
+// How much code is seen: off for none, key for what carries the idea, all. The browser keeps the choice.
+const code = {
+  folds: document.querySelectorAll("div.cell:not(.tag_check, .tag_hide-cell) > details.hide"),
+  kept: () => { try { return localStorage.getItem("code"); } catch { return null; } },
+  keep: (choice) => { try { localStorage.setItem("code", choice); } catch { /* for this page only */ } },
+  show(choice) {
+    root.dataset.code = choice;
+    for (const fold of code.folds) fold.open = choice === "all";
+  },
+};
+const bar = document.querySelector(".article-header-buttons");
+if (bar && document.querySelector("div.cell_input")) {
+  const choices = ["off", "key", "all"];
+  const start = choices.includes(code.kept()) ? code.kept() : "key";
+  const field = document.createElement("fieldset");
+  field.className = "code-switch";
+  field.innerHTML = "<legend>Code</legend>" + choices.map((choice) => "<label><input type=radio name=code "
+    + `value=${choice} ${choice === start ? "checked" : ""}><span>${choice}</span></label>`).join("");
+  field.addEventListener("change", ({ target }) => {
+    code.keep(target.value);
+    code.show(target.value);
+  });
+  bar.prepend(field);
+  if (start !== "key") code.show(start);
+}
+
 // Browsers let no page opened from a disk read its neighbours, so the search
 // shows titles there, without the lines around a word.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

@@ -87,6 +87,35 @@
     return JSON.parse(JSON.stringify(spec), (key, value) => fitting[key]?.(value) ?? value);
   };
 
+  // An axis that stays where it is shows how far a control moves the picture. So both span all states,
+  // unless some state would be too small to see on them. Returns the names of axes that do not stay.
+  const keepAxes = (spec, states) => {
+    const layers = [spec, ...(spec.layer ?? [])];
+    const fits = { x: "horizontal", y: "vertical" };
+    return Object.keys(fits).filter((axis) => {
+      const on = (name) => layers.map(({ encoding }) => encoding?.[name]).filter((part) => part?.field);
+      const main = on(axis).filter(({ type }) => type === "quantitative");
+      const fields = [...new Set([...main, ...on(`${axis}2`)].map(({ field }) => field))];
+      const isKnown = fields.every((field) => field in states[0].columns);
+      if (!main.length || main.some(({ scale }) => scale?.domain)) return false;
+      const isLog = main.some(({ scale }) => scale?.type === "log");
+      const size = isLog ? Math.log : (number) => number;
+      const spans = states.map(({ columns }) => {
+        const numbers = fields.flatMap((field) => columns[field] ?? []).filter(Number.isFinite);
+        if (!isLog && main.every(({ scale }) => scale?.zero !== false)) numbers.push(0);
+        return [Math.min(...numbers), Math.max(...numbers)];
+      });
+      const whole = [Math.min(...spans.map(([low]) => low)), Math.max(...spans.map(([, high]) => high))];
+      const width = ([low, high]) => size(high) - size(low);
+      const isStacked = layers.some(({ mark, encoding }) =>
+        ["bar", "area"].includes(mark?.type ?? mark) && (encoding ?? spec.encoding)?.color?.field);
+      const smallest = Math.min(...spans.map(width));
+      const stays = isKnown && !isStacked && smallest > 0.08 * width(whole);
+      if (stays) for (const part of main) part.scale = { ...part.scale, domain: whole, nice: true };
+      return !stays && spans.some((span) => span.some((end, i) => end !== whole[i]));
+    }).map((axis) => fits[axis]);
+  };
+
   class Explorer {
     constructor(figure) {
       this.figure = figure;
@@ -158,6 +187,7 @@
         const width = this.chart.clientWidth;
         const spec = { config: { legend: legendAbove(width), axis: { labelSeparation: 6 } } };
         mergeInto(spec, fitTo(this.data.chart, width));
+        this.sayWhatMoves(keepAxes(spec, this.data.states));
         mergeInto(spec, {
           width: "container",
           autosize: { type: "fit-x", contains: "padding" },
@@ -173,7 +203,16 @@
       });
     }
 
+    sayWhatMoves(axes) {
+      this.note?.remove();
+      if (!axes.length) return;
+      const text = `The ${axes.join(" and the ")} axis fits each setting: read its numbers.`;
+      this.note = make("p", { class: "explorer-note" }, text);
+      this.chart.after(this.note);
+    }
+
     remove() {
+      this.note?.remove();
       this.chart.remove();
       this.controls?.remove();
       this.still.hidden = false;

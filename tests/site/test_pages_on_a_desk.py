@@ -46,6 +46,13 @@ DARK_AND_DRAWN = """async (figures) => {
     await new Promise(requestAnimationFrame); // the theme's change is told after the script
     for (const { explorer } of figures) await explorer.drawn;
 }"""
+SEEN_CODE = """() => [...document.querySelectorAll("div.cell:not(.tag_hide-cell) div.cell_input")]
+    .filter((input) => input.checkVisibility()).length"""
+# Where the axes of numbers begin and end; a chart may lack one.
+ENDS_OF_AXES = """({ explorer: { view } }) => Object.fromEntries(["x", "y"].map((name) => {
+    const scale = view._runtime.scales[name]?.value;
+    return [name, ["linear", "log"].includes(scale?.type) ? scale.domain() : []];
+}))"""
 # The theme's words and lines as the charts' parts are coloured.
 THEME_COLOURS = """["text-base", "text-muted"].map((name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--pst-color-${name}`).trim())"""
@@ -185,6 +192,20 @@ def test_picture_and_readouts_are_what_the_function_returned(
 
 
 @each_explorer
+def test_an_axis_stays_where_it_is_or_the_reader_is_told(
+    explorer: Explorer, figure: Locator
+) -> None:
+    ends = []
+    for indices in (explorer.start, *explorer.some_settings()):
+        shown_at(figure, [indices])
+        ends.append(figure.evaluate(ENDS_OF_AXES))
+    note = "".join(figure.locator(".explorer-note").all_inner_texts())
+    for axis, name in (("x", "horizontal"), ("y", "vertical")):
+        stays = len({tuple(end[axis]) for end in ends}) == 1
+        assert stays or f"{name} axis" in note or f"{name} and the" in note
+
+
+@each_explorer
 def test_a_picture_that_failed_does_not_keep_the_next_from_being_drawn(
     explorer: Explorer, figure: Locator
 ) -> None:
@@ -229,6 +250,24 @@ def test_the_charts_follow_the_theme(name: str, desk: Page) -> None:
     desk.emulate_media(color_scheme="light")
     desk.wait_for_function("document.documentElement.dataset.theme === 'light'")
     desk.locator("figure.explorer").evaluate_all(DARK_AND_DRAWN)
+
+
+def test_code_is_shown_as_chosen_on_this_page_and_the_next(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{address}book/04_practice/text_classifier.html")
+    as_written = page.evaluate(SEEN_CODE)
+    outputs = page.locator("div.cell_output:visible").count()
+    page.get_by_role("radio", name="key").press("ArrowLeft")
+    assert page.evaluate(SEEN_CODE) == 0
+    assert page.locator("div.cell_output:visible").count() == outputs
+    page.get_by_role("radio", name="all").check(force=True)
+    assert page.evaluate(SEEN_CODE) > as_written > 0
+    page.goto(f"{address}book/05_applications/sentiment.html")
+    assert page.get_by_role("radio", name="all").is_checked()
+    folded = page.locator("div.cell.tag_hide-input > details:not([open])")
+    assert folded.count() == 0
+    context.close()
 
 
 @each_page

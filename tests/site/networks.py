@@ -1,0 +1,136 @@
+"""The networks stored in the notebooks, and the same arithmetic as their pages' script in NumPy."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from bs4 import BeautifulSoup
+
+from tools.notebooks import ROOT, notebooks
+
+SEPARATORS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'  # of Keras' Tokenizer
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its form, as a notebook keeps it."""
+
+    page: str
+    name: str
+    data: Mapping[str, Any]
+    html: str
+
+    @property
+    def stored(self) -> list[str]:
+        """The answers that stand in the page for readers without JavaScript."""
+        rows = BeautifulSoup(self.html, "html.parser").select("tbody tr")
+        return [row.find_all("td")[1].get_text() for row in rows]
+
+    def inputs(self) -> Sequence[Any]:
+        """The examples as arrays that the network takes."""
+        if self.data["kind"] == "words":
+            return [self.row(text) for text in self.data["examples"]]
+        pixels = np.frombuffer(base64.b64decode(self.data["pictures"]), np.uint8)
+        pictures = pixels.reshape(-1, *self.data["shape"], 1).astype(np.float32) / 255
+        return list(pictures)
+
+    def row(self, text: str) -> list[int]:
+        """The numbers of a text's words, with zeros in front."""
+        numbers = {word: number for number, word in enumerate(self.data["words"], 1)}
+        words = text.lower().translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))).split(" ")
+        length = self.data["length"]
+        return ([0] * length + [numbers[word] for word in words if word in numbers])[-length:]
+
+    def answer(self, x: Any) -> Array:
+        for layer in self.data["layers"]:
+            weights = [self._array(**entry) for entry in layer["arrays"]]
+            x = LAYERS[layer["kind"]](np.asarray(x), layer, *weights)
+        return np.asarray(x)
+
+    def _array(self, shape: Sequence[int], start: int) -> Array:
+        content = base64.b64decode(self.data["weights"])
+        size, width = math.prod(shape), shape[-1]
+        if len(shape) == 1:
+            return np.frombuffer(content, "<f4", size, start)
+        codes = np.frombuffer(content, np.int8, size, start).reshape(shape)
+        return np.asarray(codes * np.frombuffer(content, "<f4", width, start + size))
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def embedding(ids: Array, layer: Any, table: Array) -> Array:
+    return table[ids]
+
+
+def lstm(rows: Array, layer: Any, kernel: Array, recurrent: Array, bias: Array) -> Array:
+    hidden = cell = np.zeros(len(recurrent))
+    for row in rows:
+        gates = np.split(row @ kernel + hidden @ recurrent + bias, 4)
+        take, keep, new, show = sigmoid(gates[0]), sigmoid(gates[1]), gates[2], sigmoid(gates[3])
+        cell = keep * cell + take * np.tanh(new)
+        hidden = show * np.tanh(cell)
+    return hidden
+
+
+def dense(x: Array, layer: Any, kernel: Array, bias: Array) -> Array:
+    return np.asarray(ACTIVATIONS[layer["activation"]](x @ kernel + bias))
+
+
+def convolution(x: Array, layer: Any, kernel: Array, bias: Array) -> Array:
+    sizes, steps, reach = x.shape[:2], layer["strides"], kernel.shape[:2]
+    outs = [-(-size // step) for size, step in zip(sizes, steps, strict=True)]
+    total = [
+        max((out - 1) * step + long - size, 0)
+        for out, step, long, size in zip(outs, steps, reach, sizes, strict=True)
+    ]
+    padded = np.pad(x, [*((some // 2, some - some // 2) for some in total), (0, 0)])
+    result = np.zeros((*outs, len(bias))) + bias
+    for i in range(reach[0]):
+        for j in range(reach[1]):
+            seen = padded[i :: steps[0], j :: steps[1]][: outs[0], : outs[1]]
+            result = result + seen @ kernel[i, j]
+    return np.asarray(ACTIVATIONS[layer["activation"]](result))
+
+
+def softmax(x: Array, layer: Any) -> Array:
+    powers = np.exp(x - x.max())
+    return np.asarray(powers / powers.sum())
+
+
+ACTIVATIONS: dict[str, Any] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": sigmoid,
+}
+LAYERS: dict[str, Any] = {
+    "Embedding": embedding,
+    "LSTM": lstm,
+    "Dense": dense,
+    "Conv2D": convolution,
+    "Flatten": lambda x, layer: x.ravel(),
+    "Softmax": softmax,
+}
+
+
+def stored_networks() -> list[Network]:
+    found = []
+    for notebook in notebooks(ROOT):
+        for _, output in notebook.outputs():
+            data = output.get("metadata", {}).get("text/html", {}).get("network")
+            if data:
+                html = output["data"]["text/html"]
+                [figure] = BeautifulSoup(html, "html.parser").select("figure")
+                name = str(figure["data-network"])
+                found.append(Network(f"book/{notebook.key}", name, data, html))
+    return found
+
+
+NETWORKS = stored_networks()

@@ -1,0 +1,256 @@
+"""What a reader asks of a network on its page: the same answers as in Python, and clear words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+
+from tests.site.conftest import Site
+from tests.site.networks import NETWORKS, Network
+from tests.site.visits import AXE_OPTIONS, Visit, open_page, overflow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = [pytest.mark.site, pytest.mark.slow]
+
+CLOSE = 1e-4
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+WORDS = [network for network in NETWORKS if network.data["kind"] == "words"]
+PICTURES = [network for network in NETWORKS if network.data["kind"] == "picture"]
+TEXTS = [
+    "Not good.",
+    "NOT\tgood",
+    "This coffee tastes awful; don't buy it!",
+    "a\u00a0good\r\ntea",
+    "\u0130s it good? good\U0001f375tea",
+    "good " * 150 + "bad",
+]
+# (what is typed, what the answer says)
+ODD_TEXTS = [
+    ("", "type a review first"),
+    (" \n\t.,;", "type a review first"),
+    ("\U0001f375\u2764\ufe0f", "knows none of these words"),
+    ("这个茶很好喝", "knows none of these words"),
+    ("asdf qwer zxcv", "knows none of these words"),
+    ("a" * 1_000_000, "knows none of these words"),
+    ("good " * 200_000, "probability of"),
+]
+each_network = pytest.mark.parametrize(
+    "network", NETWORKS, ids=[f"{network.page}-{network.name}" for network in NETWORKS]
+)
+PROBABILITIES = """(figure, texts) => texts.map((text) =>
+    figure.form.probability(figure.form.read(text).map(({ id }) => id).filter(Boolean)))"""
+LOADED = "[...document.scripts].filter((one) => one.src.includes('/networks/')).length"
+READS = "(figure, values) => figure.form.probabilities(Float32Array.from(values))"
+
+
+def test_there_are_networks_to_ask() -> None:
+    assert {network.data["kind"] for network in NETWORKS} >= {"words"}
+
+
+@each_network
+def test_the_stored_weights_are_whole_and_small(network: Network) -> None:
+    content = base64.b64decode(network.data["weights"])
+    assert hashlib.sha256(content).hexdigest() == network.data["sha256"]
+    assert len(content) == network.data["bytes"] < 2_000_000
+
+
+@each_network
+def test_the_stored_answers_are_those_of_the_stored_weights(network: Network) -> None:
+    computed = [network.answer(x) for x in network.inputs()]
+    assert len(computed) == len(network.stored) > 0
+    for answer, text in zip(computed, network.stored, strict=True):
+        printed = re.findall(r"\d+(?:\.\d+)?", text)[-1]
+        unit = 10.0 ** -len(printed.partition(".")[2])
+        assert abs(float(printed) - answer.max()) <= 0.5 * unit + CLOSE
+        assert len(answer) == 1 or text.startswith(str(answer.argmax()))
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Browser, site: Site) -> Iterator[dict[str, tuple[Page, Visit]]]:
+    """The pages with networks as they come from a disk, each opened once."""
+    found = {}
+    for name in dict.fromkeys(network.page for network in NETWORKS):
+        visit = Visit()
+        base = f"{site.folder.as_uri()}/"
+        found[name] = (open_page(browser, base, name, visit, viewport=DESK), visit)
+    yield found
+    for page, _ in found.values():
+        page.context.close()
+
+
+@pytest.fixture
+def figure(network: Network, pages: dict[str, tuple[Page, Visit]]) -> Locator:
+    return find(pages[network.page][0], network)
+
+
+def find(page: Page, network: Network) -> Locator:
+    return page.locator(f'figure.network[data-network="{network.name}"]')
+
+
+def ready(figure: Locator) -> None:
+    figure.evaluate("figure => figure.form.ready()")
+
+
+def asked(figure: Locator) -> int:
+    return int(figure.get_attribute("data-asked") or 0)
+
+
+def wait_for_answer(figure: Locator, before: int) -> str:
+    figure.page.wait_for_function(
+        "([figure, before]) => Number(figure.dataset.asked) > before",
+        arg=[figure.element_handle(), before],
+    )
+    return figure.locator(".network-result").inner_text()
+
+
+@each_network
+def test_a_key_on_an_example_asks_and_only_then_the_weights_are_loaded(
+    network: Network, figure: Locator
+) -> None:
+    assert figure.page.evaluate(LOADED) == 0
+    for i in (0, len(network.stored) - 1):
+        before = asked(figure)
+        figure.locator(".network-examples button").nth(i).press("Enter")
+        said = wait_for_answer(figure, before)
+        probability = float(network.answer(network.inputs()[i]).max())
+        assert f"probability of {probability:.2f}" in said
+    assert figure.page.evaluate(LOADED) == 1
+
+
+@pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
+def test_the_browser_reads_a_text_as_python_does(network: Network, figure: Locator) -> None:
+    ready(figure)
+    texts = [*network.data["examples"], *TEXTS]
+    shown = figure.evaluate(PROBABILITIES, texts)
+    assert shown == pytest.approx(
+        [float(network.answer(network.row(text))[0]) for text in texts], abs=CLOSE
+    )
+    assert len({round(p, 3) for p in shown}) > len(texts) // 2
+
+
+@pytest.mark.parametrize("network", PICTURES, ids=lambda network: network.name)
+def test_the_browser_reads_a_picture_as_python_does(network: Network, figure: Locator) -> None:
+    ready(figure)
+    noise = np.random.default_rng(0).random(network.inputs()[0].shape, np.float32)
+    for picture in [*network.inputs(), noise]:
+        shown = figure.evaluate(READS, picture.ravel().tolist())
+        assert shown == pytest.approx(network.answer(picture).tolist(), abs=CLOSE)
+
+
+@pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
+def test_any_text_gets_an_answer_or_a_clear_sentence(network: Network, figure: Locator) -> None:
+    for text, expected in ODD_TEXTS:
+        figure.locator("textarea").evaluate("(area, text) => { area.value = text; }", text)
+        before = asked(figure)
+        figure.get_by_role("button", name="Ask the network").press("Enter")
+        assert expected in wait_for_answer(figure, before)
+        assert len(figure.inner_text()) < 5_000
+
+
+@pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
+def test_the_answer_follows_the_keys_and_names_the_words_that_matter(
+    network: Network, figure: Locator
+) -> None:
+    before = asked(figure)
+    figure.locator("textarea").fill("zxcv not good")
+    assert "probability" in wait_for_answer(figure, before)
+    assert figure.locator(".network-words del").all_inner_texts() == ["zxcv"]
+    without = {word: float(network.answer(network.row(word))[0]) for word in ("good", "not")}
+    explained = figure.locator(".network-more").inner_text()
+    assert f"“not” gives {without['good']:.2f}" in explained
+    assert f"“good” gives {without['not']:.2f}" in explained
+
+
+@pytest.mark.parametrize("network", PICTURES, ids=lambda network: network.name)
+def test_a_drawing_is_read_alike_wherever_it_stands(network: Network, figure: Locator) -> None:
+    figure.get_by_role("button", name="Clear").click()
+    canvas = figure.locator(".network-controls canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    shares = []
+    for shift in (0, 60):
+        figure.get_by_role("button", name="Clear").click()
+        before = asked(figure)
+        mouse = figure.page.mouse
+        mouse.move(box["x"] + 60 + shift, box["y"] + 60)
+        mouse.down()
+        mouse.move(box["x"] + 160 + shift, box["y"] + 60, steps=4)
+        mouse.move(box["x"] + 100 + shift, box["y"] + 200, steps=4)
+        mouse.up()
+        assert "The network reads a" in wait_for_answer(figure, before)
+        shares.append(figure.locator(".network-shares").inner_text())
+        seen = figure.evaluate("figure => [...figure.form.scan()]")
+        assert 0 < max(seen) <= 1
+    assert shares[0] == shares[1]
+
+
+@pytest.mark.parametrize("network", PICTURES, ids=lambda network: network.name)
+def test_without_a_drawing_it_says_what_to_do(network: Network, figure: Locator) -> None:
+    figure.get_by_role("button", name="Clear").click()
+    said = figure.evaluate(
+        "async (figure) => { await figure.form.ask(); return figure.form.result.textContent; }"
+    )
+    assert "draw a digit first" in said
+
+
+@each_network
+def test_an_answer_fits_and_shuts_nobody_out(network: Network, figure: Locator) -> None:
+    page: Page = figure.page
+    before = asked(figure)
+    figure.locator(".network-examples button").first.press("Enter")
+    wait_for_answer(figure, before)
+    page.evaluate(AXE_SCRIPT)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        for window in (PHONE, DESK):
+            page.set_viewport_size(window)  # type: ignore[arg-type]
+            assert overflow(page) == 0
+            result = figure.evaluate("(figure, options) => axe.run(figure, options)", AXE_OPTIONS)
+            assert [
+                f"{rule['id']}: {rule['nodes'][0]['target']}" for rule in result["violations"]
+            ] == []
+    page.emulate_media(color_scheme="light")
+
+
+@each_network
+def test_nothing_went_wrong_and_no_request_left_the_site(
+    network: Network, figure: Locator, pages: dict[str, Any]
+) -> None:
+    assert pages[network.page][1] == Visit()
+
+
+def test_a_file_that_does_not_load_is_asked_for_again(browser: Browser, address: str) -> None:
+    network = NETWORKS[0]
+    page = open_page(browser, address, network.page, Visit(), viewport=DESK)
+    figure = find(page, network)
+    page.route("**/networks/*", lambda route: route.abort())
+    example = figure.locator(".network-examples button").first
+    example.press("Enter")
+    figure.get_by_text("did not load").wait_for()
+    page.unroute("**/networks/*")
+    example.press("Enter")
+    assert "probability" in wait_for_answer(figure, 0)
+    page.context.close()
+
+
+@each_network
+def test_without_scripts_the_stored_answers_stand(
+    network: Network, browser: Browser, address: str
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}{network.page}.html", wait_until="domcontentloaded")
+    rows = find(page, network).locator("tbody tr")
+    assert [row.locator("td").nth(1).inner_text() for row in rows.all()] == network.stored
+    context.close()
