@@ -1,4 +1,5 @@
 from .classifiers import build_bag_classifier as build_bag_classifier
+from .classifiers import build_image_classifier as build_image_classifier
 from .classifiers import build_lstm_classifier as build_lstm_classifier
 from .decoding.beam import beam_search as beam_search
 from .decoding.beam import translate_ids as translate_ids

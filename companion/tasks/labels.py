@@ -8,16 +8,17 @@ import numpy as np
 
 from companion._common.checking import UsageError
 
-__all__ = ["check_threshold", "choose_classes", "encode_labels"]
+__all__ = ["check_threshold", "choose_classes", "encode_labels", "hold_out"]
 
 
 def encode_labels(
-    labels: Sequence[str] | Sequence[int] | np.ndarray,
+    labels: Sequence[str] | Sequence[int] | np.ndarray, noun: str = "text"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the different labels, sorted, and each label's position among them.
 
     Args:
         labels: List, tuple, array or pandas column of strings, of whole numbers or of `bool`.
+        noun: String. What is labelled, for an error. Defaults to `"text"`.
 
     Returns:
         Array of the classes, shape `(classes,)`, and integer array of the shape of `labels`.
@@ -33,7 +34,7 @@ def encode_labels(
     """
     values = labels.tolist() if hasattr(labels, "tolist") else labels
     if not isinstance(values, (list, tuple)) or not values:
-        raise UsageError(f"labels must be a list or array of one label a text, not {labels!r}.")
+        raise UsageError(f"labels must be a list or array of one label a {noun}, not {labels!r}.")
     values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
     values = [v.item() if isinstance(v, np.generic) else v for v in values]
     kinds = {type(value) for value in values}
@@ -47,7 +48,7 @@ def encode_labels(
     classes, targets = np.unique(array, return_inverse=True)
     if len(classes) < 2:
         raise UsageError(
-            f"Every label is {values[0]!r}: give examples of at least two kinds of texts."
+            f"Every label is {values[0]!r}: give examples of at least two kinds of {noun}s."
         )
     # Small for two, as the loss of two has always had them: a checkpoint holds the dtype's hash.
     return classes, targets.astype(np.int8 if len(classes) == 2 else np.int32)
@@ -94,3 +95,33 @@ def choose_classes(probabilities: np.ndarray, threshold: float = 0.5) -> np.ndar
     # float64, as threshold_value compares: both then flag the same texts.
     chosen: np.ndarray = probabilities[:, 1].astype(np.float64) >= threshold
     return chosen.astype(int)
+
+
+def hold_out(targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which examples are trained on and which held out, the same share of each class.
+
+    Args:
+        targets: Integer array of the classes' positions, shape `(n,)`.
+        share: Float in [0, 1). Share of each class that is held out.
+        seed: Integer. Decides which.
+
+    Returns:
+        Two integer arrays of positions in `targets`.
+
+    Raises:
+        UsageError: If `share` is outside [0, 1).
+
+    Example:
+
+    >>> train, held_out = hold_out(np.array([0, 0, 1, 1]), 0.5, seed=0)
+    >>> len(train), len(held_out)
+    (2, 2)
+    """
+    if not 0 <= share < 1:
+        raise UsageError(f"validation_split is {share}; it must be at least 0 and below 1.")
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(targets), dtype=bool)
+    for label in range(targets.max() + 1):
+        rows = rng.permutation(np.flatnonzero(targets == label))
+        held_out[rows[: round(share * len(rows))]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

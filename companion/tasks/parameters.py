@@ -15,6 +15,8 @@ __all__ = ["check_parameters"]
 _WHOLE = {
     "vocabulary_size": (3, 2**20),
     "sequence_length": (1, 2**14),
+    "side": (8, 256),
+    "channels": (1, 3),
     "embedding_dim": (1, 2**14),
     "hidden_dim": (1, 2**14),
     "num_layers": (1, 2**10),

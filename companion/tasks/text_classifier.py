@@ -22,7 +22,7 @@ from companion.tasks.folder import (
     weights_of,
     write_folder,
 )
-from companion.tasks.labels import check_threshold, choose_classes, encode_labels
+from companion.tasks.labels import check_threshold, choose_classes, encode_labels, hold_out
 from companion.tasks.parameters import check_parameters
 from companion.training.trainer import History, Trainer
 
@@ -165,7 +165,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
         check_threshold(self.threshold, len(classes))
         seed = self.settings["seed"]
-        train, held_out = _split(targets, validation_split, seed)
+        train, held_out = hold_out(targets, validation_split, seed)
         if patience is not None and not len(held_out):
             raise UsageError(f"patience={patience} needs held-out data, and {_TOO_FEW}")
         keras.utils.set_random_seed(seed)
@@ -339,18 +339,6 @@ def _compile(model: keras.Model, num_classes: int, examples: int) -> bool:
         steps_per_execution=25 if fused else 1,
     )
     return fused
-
-
-def _split(targets: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the positions of the training and held-out examples, the same share of each label."""
-    if not 0 <= share < 1:
-        raise UsageError(f"validation_split is {share}; it must be at least 0 and below 1.")
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(targets), dtype=bool)
-    for label in range(targets.max() + 1):
-        rows = rng.permutation(np.flatnonzero(targets == label))
-        held_out[rows[: round(share * len(rows))]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _count(settings: dict[str, Any]) -> int:
