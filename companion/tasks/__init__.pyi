@@ -1,5 +1,7 @@
 from .assistant import Assistant as Assistant
 from .assistant import Reply as Reply
+from .face_verifier import FaceVerifier as FaceVerifier
+from .image_classifier import ImageClassifier as ImageClassifier
 from .language_model import LanguageModel as LanguageModel
 from .retrieval import Found as Found
 from .retrieval import Retriever as Retriever

@@ -52,6 +52,14 @@ _KINDS = {
         "language model",
         "Train it with LanguageModel.fit and save it, or use the command companion train-gpt.",
     ),
+    "image-classifier": (
+        "image classifier",
+        "Train it with ImageClassifier.fit and save it.",
+    ),
+    "face-verifier": (
+        "face verifier",
+        "Choose its threshold with FaceVerifier.fit and save it.",
+    ),
     "onnx-classifier": (
         "exported classifier",
         "Export it with companion.serving.export_onnx, or with the command companion export.",
