@@ -2,13 +2,15 @@
 
 Nothing of it is committed, and each page loads only what it uses: MathJax where there are formulas,
 Vega where there is an explorer. The theme's icon script, the heaviest file of every page, is cut
-down to the icons that the site shows.
+down to the icons that the site shows. A picture states its size, so that nothing moves when it
+comes, and comes when it is near the view.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import struct
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from sphinx.util import logging
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 VEGA_FILE = "vendor/vega.js"
 NEEDS_SCRIPT = re.compile(r'class="(?:explorer|prediction|outcome)\b')
+PICTURE = re.compile(r'<img (?=[^>]*src="(?P<source>[^":]+\.png)")(?![^>]*\bloading=)')
 # In the theme's file: name:[width,height,[codes and aliases],"code","path"],
 ICON = re.compile(
     r'"?(?P<name>[\w-]+)"?:\[\d+,\d+,\[(?P<aliases>[^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
@@ -58,6 +61,9 @@ def copy_assets(app: Sphinx, error: Exception | None) -> None:
     if any(f'data-vega="{VEGA_FILE}"' in page for page in pages):
         write_vega(site / "_static" / VEGA_FILE)
     cut_icons(pages, site / "_static" / "scripts" / "fontawesome.js")
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(size_pictures(text, page.parent), encoding="utf-8")
 
 
 def copy_mathjax(target: Path) -> None:
@@ -92,6 +98,19 @@ def cut_icons(pages: list[str], script: Path) -> None:
         return icon[0] if names & used else ""
 
     script.write_text(ICON.sub(keep, script.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def size_pictures(page: str, folder: Path) -> str:
+    """Return a page's HTML in which each PNG states its size and is loaded when it is near."""
+
+    def sized(picture: re.Match[str]) -> str:
+        file = folder / picture["source"]
+        if not file.is_file():
+            return picture[0]
+        width, height = struct.unpack(">II", file.read_bytes()[16:24])
+        return f'{picture[0]}loading="lazy" width="{width}" height="{height}" '
+
+    return PICTURE.sub(sized, page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

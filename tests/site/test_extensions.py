@@ -125,6 +125,17 @@ def test_icons_that_no_page_shows_are_cut(tmp_path: Path) -> None:
     assert script.read_text() == f'var s={{{house}x:[1,2,[],"f1","M"]}};'
 
 
+def test_a_picture_states_its_size_and_waits_until_it_is_near(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes([0, 0, 3, 0, 0, 0, 2, 0])
+    )
+    page = '<img alt="A" src="a.png"/><img src="none.png"/><img src="a.svg"/>'
+    sized = '<img loading="lazy" width="768" height="512" alt="A" src="a.png"/>'
+    expected = page.replace('<img alt="A" src="a.png"/>', sized)
+    assert course_assets.size_pictures(page, tmp_path) == expected
+    assert course_assets.size_pictures(expected, tmp_path) == expected
+
+
 def test_a_description_is_the_first_paragraph_cut_at_a_word() -> None:
     page = nodes.document("", "")
     page += [nodes.paragraph(text="word " * 50), nodes.paragraph(text="second")]
