@@ -1,0 +1,446 @@
+"use strict";
+
+// Lets a reader ask the networks of a page. Their weights lie in files of this site, which are
+// loaded when a reader first uses a form; what is typed or drawn never leaves the page.
+(() => {
+  const script = document.currentScript;
+
+  // How each layer computes. Texts and pictures are nested or flat arrays of 32-bit numbers, as in
+  // Python; weights have the shapes that Keras gives them.
+
+  const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+  const ACTIVATIONS = { linear: (x) => x, relu: (x) => Math.max(x, 0), sigmoid };
+
+  // Adds x · W to the sums, from the row `first` of W on.
+  const addProduct = (sums, x, weights, first = 0) => {
+    const width = sums.length;
+    for (let i = 0; i < x.length; i++) {
+      if (!x[i]) continue;
+      const row = (first + i) * width;
+      for (let j = 0; j < width; j++) sums[j] += x[i] * weights[row + j];
+    }
+    return sums;
+  };
+
+  const LAYERS = {
+    Embedding: ({ arrays: [table] }) => {
+      const [, width] = table.shape;
+      const vectors = new Map(); // one object for each number, by which the next layer knows it
+      const vectorOf = (id) => {
+        if (!vectors.has(id)) vectors.set(id, table.subarray(id * width, (id + 1) * width));
+        return vectors.get(id);
+      };
+      return (ids) => ids.map(vectorOf);
+    },
+
+    // Reading starts where the row differs from the one before: a word left out costs little then.
+    LSTM: ({ arrays: [kernel, recurrent, bias] }) => {
+      const [units] = recurrent.shape;
+      const products = new Map();
+      const productOf = (x) => {
+        if (!products.has(x)) products.set(x, addProduct(bias.slice(), x, kernel));
+        return products.get(x);
+      };
+      const step = (before, x) => {
+        const sums = addProduct(productOf(x).slice(), before.hidden, recurrent);
+        const [hidden, cell] = [new Float32Array(units), new Float32Array(units)];
+        for (let i = 0; i < units; i++) {
+          const [input, forget, candidate, output] = [0, 1, 2, 3].map((gate) => sums[gate * units + i]);
+          cell[i] = sigmoid(forget) * before.cell[i] + sigmoid(input) * Math.tanh(candidate);
+          hidden[i] = sigmoid(output) * Math.tanh(cell[i]);
+        }
+        return { hidden, cell };
+      };
+      const states = [{ hidden: new Float32Array(units), cell: new Float32Array(units) }];
+      let last = [];
+      return (row) => {
+        let t = 0;
+        while (t < row.length && row[t] === last[t]) t++;
+        for (; t < row.length; t++) states[t + 1] = step(states[t], row[t]);
+        last = row;
+        return states[row.length].hidden;
+      };
+    },
+
+    Dense: ({ arrays: [kernel, bias], activation }) => (x) =>
+      addProduct(bias.slice(), x, kernel).map(ACTIVATIONS[activation]),
+
+    // A picture is {height, width, values}, channel after channel of one pixel after the other.
+    Conv2D: ({ arrays: [kernel, bias], activation, strides }) => {
+      const [rows, columns, channels] = kernel.shape;
+      const before = (size, out, stride, reach) => Math.max((out - 1) * stride + reach - size, 0) >> 1;
+      return ({ height, width, values }) => {
+        const [down, right] = [Math.ceil(height / strides[0]), Math.ceil(width / strides[1])];
+        const top = before(height, down, strides[0], rows);
+        const left = before(width, right, strides[1], columns);
+        const result = new Float32Array(down * right * bias.length);
+        const sumAt = (i, j) => {
+          const sums = bias.slice();
+          for (let a = 0; a < rows; a++) {
+            for (let b = 0; b < columns; b++) {
+              const [y, x] = [i * strides[0] + a - top, j * strides[1] + b - left];
+              if (y < 0 || x < 0 || y >= height || x >= width) continue;
+              const start = (y * width + x) * channels;
+              addProduct(sums, values.subarray(start, start + channels), kernel, (a * columns + b) * channels);
+            }
+          }
+          return sums.map(ACTIVATIONS[activation]);
+        };
+        for (let i = 0; i < down; i++) {
+          for (let j = 0; j < right; j++) result.set(sumAt(i, j), (i * right + j) * bias.length);
+        }
+        return { height: down, width: right, values: result };
+      };
+    },
+
+    Flatten: () => ({ values }) => values,
+
+    Softmax: () => (x) => {
+      const most = Math.max(...x);
+      const powers = x.map((value) => Math.exp(value - most));
+      const sum = powers.reduce((a, b) => a + b);
+      return powers.map((value) => value / sum);
+    },
+  };
+
+  // base64 → numbers from 0 to 255
+  const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+  // The network as a function from an input to its answers.
+  const build = (data) => {
+    const bytes = bytesOf(data.weights);
+    if (bytes.length !== data.bytes) throw new Error("The network's file is not whole.");
+    const floats = (start, size) => new Float32Array(bytes.buffer.slice(start, start + 4 * size));
+    // A bias lies there as it is, a table as one byte a weight and then one scale a column.
+    const arrayOf = ({ shape, start }) => {
+      const width = shape.at(-1);
+      const size = shape.reduce((a, b) => a * b, 1);
+      if (shape.length === 1) return Object.assign(floats(start, size), { shape });
+      const scales = floats(start + size, width);
+      const codes = new Int8Array(bytes.buffer, start, size);
+      return Object.assign(Float32Array.from(codes, (code, i) => code * scales[i % width]), { shape });
+    };
+    const layers = data.layers.map((layer) =>
+      LAYERS[layer.kind]({ ...layer, arrays: layer.arrays.map(arrayOf) }));
+    return (input) => layers.reduce((x, layer) => layer(x), input);
+  };
+
+  // Files. A page opened from a disk may read no neighbour but a script.
+
+  const arrived = new Map();
+  window.courseNetwork = (name, data) => arrived.set(name, data);
+
+  const load = (name, address) => new Promise((resolve, reject) => {
+    const tag = document.createElement("script");
+    tag.src = new URL(address, script.src).href;
+    tag.onload = () => arrived.has(name) ? resolve(arrived.get(name)) : tag.onerror();
+    tag.onerror = () => {
+      tag.remove();
+      reject(new Error("The network's file did not load. Check the connection and try again."));
+    };
+    document.head.append(tag);
+  });
+
+  const make = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
+  const button = (text, act) => {
+    const element = make("button", { type: "button" }, text);
+    element.addEventListener("click", act);
+    return element;
+  };
+  const count = (number, one, more = `${one}s`) =>
+    `${number.toLocaleString("en-GB")} ${number === 1 ? one : more}`;
+
+  // A form in its figure. What it asks is the business of the two kinds below.
+  class Form {
+    constructor(figure) {
+      this.figure = figure;
+      this.result = make("div", { class: "network-result", "aria-live": "polite" });
+      this.more = make("div", { class: "network-more" });
+      this.table = figure.querySelector(".network-examples");
+      this.controls = make("div", { class: "network-controls" });
+      this.table.before(
+        make("div", { class: `network-desk ${figure.dataset.kind}` },
+          this.controls, make("div", { class: "network-answer" }, this.result, this.more)),
+        make("p", { class: "network-try" }, this.invitation));
+      this.rows = [...this.table.tBodies[0].rows];
+      this.rows.forEach(({ cells: [cell] }, i) => {
+        cell.replaceChildren(button(cell.textContent, () => this.tryExample(i)));
+      });
+      this.controls.addEventListener("focusin", () => this.ready().catch(() => {}), { once: true });
+    }
+
+    // The network, loaded at the first need; after a failure the next need tries again.
+    ready() {
+      const { network, source } = this.figure.dataset;
+      this.loading ??= load(network, source).then((data) => {
+        this.data = data;
+        this.network = build(data);
+      }).catch((error) => {
+        this.loading = undefined;
+        throw error;
+      });
+      return this.loading;
+    }
+
+    async ask() {
+      const waits = setTimeout(() => this.say("The network is being loaded …"), 200);
+      try {
+        await this.ready();
+        this.answer();
+        this.figure.dataset.asked = Number(this.figure.dataset.asked ?? 0) + 1;
+      } catch (error) {
+        this.more.replaceChildren();
+        this.say(error.message);
+      } finally {
+        clearTimeout(waits);
+      }
+    }
+
+    say(...parts) {
+      this.result.replaceChildren(make("p", {}, ...parts));
+    }
+  }
+
+  const SEPARATORS = /[^!"#$%&()*+,\-./:;<=>?@[\\\]^_`{|}~\t\n ]+/g; // as Keras' Tokenizer has them
+  const MOST_SHOWN = 200; // pieces of a text
+  const LONGEST_SHOWN = 40; // letters of a piece
+
+  class WordsForm extends Form {
+    constructor(figure) {
+      super(figure);
+      const id = `network-${figure.dataset.network}`;
+      this.input = make("textarea", { id, rows: 3, spellcheck: "false" });
+      this.input.value = this.rows[0].cells[0].textContent;
+      this.controls.append(
+        make("label", { for: id }, this.table.tHead.rows[0].cells[0].textContent),
+        this.input, button("Ask the network", () => this.ask()));
+      this.input.addEventListener("input", () => {
+        clearTimeout(this.pause);
+        this.pause = setTimeout(() => this.ask(), 400);
+      });
+    }
+
+    get invitation() {
+      return "Or ask it one of these. The probabilities are those that were stored with the page.";
+    }
+
+    tryExample(i) {
+      this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
+      this.ask();
+    }
+
+    // The text's pieces, each with its number, or none where the network does not know it.
+    read(text) {
+      this.ids ??= new Map(this.data.words.map((word, i) => [word, i + 1]));
+      return (text.match(SEPARATORS) ?? []).map((piece) => ({ piece, id: this.ids.get(piece.toLowerCase()) }));
+    }
+
+    probability(ids) {
+      const row = [...Array(this.data.length).fill(0), ...ids].slice(-this.data.length);
+      return this.network(row)[0];
+    }
+
+    answer() {
+      const pieces = this.read(this.input.value);
+      const known = pieces.filter(({ id }) => id).slice(-this.data.length - 1);
+      const kept = known.slice(-this.data.length); // where one is left out, the one before moves up
+      const p = this.probability(known.map(({ id }) => id));
+      this.more.replaceChildren();
+      if (!pieces.length) return this.say("There is no word to read: type a review first.");
+      if (!known.length) {
+        return this.say(
+          `The network knows none of these words. It has learned ${count(this.data.words.length, "English word")} `
+          + `from reviews of food, and its answer to an empty row would be ${p.toFixed(2)}. Try a review in English.`);
+      }
+      const [no, yes] = this.data.classes;
+      this.say(
+        "The network says ", make("strong", {}, p >= 0.5 ? yes : no),
+        `: it gives “${yes}” a probability of `, make("strong", {}, p.toFixed(2)), ".",
+        make("span", { class: "network-bar", style: `--share: ${p}`, "aria-hidden": "true" }));
+      // from the last word to the first: the more of the row stays, the less is computed
+      for (const one of [...kept].reverse()) {
+        one.without = this.probability(known.filter((other) => other !== one).map(({ id }) => id));
+        one.effect = p - one.without;
+      }
+      this.explain(pieces, kept, p);
+    }
+
+    explain(pieces, kept, p) {
+      const first = Math.max(pieces.indexOf(kept[0]), pieces.length - MOST_SHOWN);
+      const shown = pieces.slice(first);
+      const most = Math.max(...kept.map(({ effect }) => Math.abs(effect)), 0.05);
+      const words = shown.flatMap((one) => [this.colour(one, most), " "]);
+      if (first) words.unshift(`(${count(first, "word")} before) … `);
+      const strongest = [...kept].sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 3);
+      const said = strongest.map(({ piece, without }) => `“${cut(piece)}” gives ${without.toFixed(2)}`);
+      const notes = [`Left out of the text, ${said.join(", ")} instead of ${p.toFixed(2)}.`];
+      const unknown = shown.filter(({ id }) => !id).length;
+      if (unknown) notes.push(`Crossed out: ${count(unknown, "word")} that it does not know, and so never sees.`);
+      if (first) notes.push(`Only the last ${this.data.length} words that it knows are read.`);
+      this.more.append(
+        make("p", { class: "network-words" }, ...words),
+        make("p", { class: "network-note" }, notes.join(" ")), this.legend());
+    }
+
+    legend() {
+      const [no, yes] = this.data.classes;
+      return make("p", { class: "network-note" },
+        make("span", { class: "network-word for" }, `speaks for “${yes}”`), " ",
+        make("span", { class: "network-word against" }, `speaks for “${no}”`),
+        " A word is the stronger coloured, the more the probability changes when it is left out.");
+    }
+
+    colour({ piece, id, effect }, most) {
+      if (!id) return make("del", {}, cut(piece));
+      if (effect === undefined) return make("span", {}, cut(piece));
+      const strength = Math.abs(effect) / most;
+      const side = strength < 0.05 ? "" : effect > 0 ? " for" : " against";
+      return make("span", { class: `network-word${side}`, style: `--strength: ${strength.toFixed(2)}` }, cut(piece));
+    }
+  }
+  const cut = (piece) => piece.length > LONGEST_SHOWN ? `${piece.slice(0, LONGEST_SHOWN)}…` : piece;
+
+  const DRAWING = 280; // pixels of its side, and as CSS shows it where there is room
+  const PEN = { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#1d2733" };
+  const BOX = 20 / 28; // of a picture's side, into which the digits of the collection were fitted
+  const SAMPLES = 5; // points a pixel in each direction
+
+  class PictureForm extends Form {
+    constructor(figure) {
+      super(figure);
+      const text = this.table.tHead.rows[0].cells[0].textContent;
+      this.canvas = make("canvas", {
+        width: DRAWING, height: DRAWING, role: "img",
+        "aria-label": `${text}: draw here with a mouse, a pen or a finger, or choose a stored picture below.`,
+      });
+      this.pen = Object.assign(this.canvas.getContext("2d", { willReadFrequently: true }), PEN);
+      this.controls.append(make("p", { "aria-hidden": "true" }, text), this.canvas,
+        button("Clear", () => this.clear()));
+      const at = ({ clientX, clientY }) => {
+        const { left, top, width } = this.canvas.getBoundingClientRect();
+        return [(clientX - left) * DRAWING / width, (clientY - top) * DRAWING / width];
+      };
+      this.canvas.addEventListener("pointerdown", (event) => {
+        if (event.button) return;
+        event.preventDefault();
+        this.canvas.setPointerCapture(event.pointerId);
+        if (this.stored) this.wipe();
+        this.ready().catch(() => {});
+        this.pen.beginPath();
+        this.pen.moveTo(...at(event));
+        this.pen.lineTo(...at(event)); // a dot
+        this.pen.stroke();
+        this.draws = true;
+      });
+      this.canvas.addEventListener("pointermove", (event) => {
+        if (!this.draws) return;
+        this.pen.lineTo(...at(event));
+        this.pen.stroke();
+      });
+      for (const end of ["pointerup", "pointercancel"]) {
+        this.canvas.addEventListener(end, () => {
+          if (this.draws) this.ask();
+          this.draws = false;
+        });
+      }
+    }
+
+    get invitation() {
+      return "Or let it read one of these. The answers are those that were stored with the page.";
+    }
+
+    wipe() {
+      this.stored = undefined;
+      this.pen.clearRect(0, 0, DRAWING, DRAWING);
+    }
+
+    clear() {
+      this.wipe();
+      this.more.replaceChildren();
+      this.result.replaceChildren();
+    }
+
+    async tryExample(i) {
+      this.wipe();
+      await this.ready().then(() => {
+        const [height, width] = this.data.shape;
+        const size = height * width;
+        this.stored = Float32Array.from(
+          bytesOf(this.data.pictures).subarray(i * size, (i + 1) * size), (byte) => byte / 255);
+        paint(this.pen, this.stored, width, height, DRAWING);
+      }).catch(() => {});
+      this.ask();
+    }
+
+    // The drawing as the collection's digits were prepared: fitted into a box, its weight in the middle.
+    scan() {
+      const { data } = this.pen.getImageData(0, 0, DRAWING, DRAWING);
+      const ink = (x, y) => x >= 0 && y >= 0 && x < DRAWING && y < DRAWING
+        ? data[4 * (Math.floor(y) * DRAWING + Math.floor(x)) + 3] / 255 : 0;
+      let [left, right, top, bottom, sum, sumX, sumY] = [DRAWING, -1, DRAWING, -1, 0, 0, 0];
+      for (let y = 0; y < DRAWING; y++) {
+        for (let x = 0; x < DRAWING; x++) {
+          const dark = ink(x, y);
+          if (!dark) continue;
+          [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
+          [sum, sumX, sumY] = [sum + dark, sumX + dark * (x + 0.5), sumY + dark * (y + 0.5)];
+        }
+      }
+      if (!sum) return undefined;
+      const [height, width] = this.data.shape;
+      const pixel = Math.max(right - left + 1, bottom - top + 1) / (BOX * height); // in the drawing
+      return Float32Array.from({ length: height * width }, (_, n) => {
+        let dark = 0;
+        for (let k = 0; k < SAMPLES ** 2; k++) {
+          const down = Math.floor(n / width) - height / 2 + (Math.floor(k / SAMPLES) + 0.5) / SAMPLES;
+          const across = n % width - width / 2 + (k % SAMPLES + 0.5) / SAMPLES;
+          dark += ink(sumX / sum + across * pixel, sumY / sum + down * pixel);
+        }
+        return dark / SAMPLES ** 2;
+      });
+    }
+
+    probabilities(values) {
+      const [height, width] = this.data.shape;
+      return [...this.network({ height, width, values })];
+    }
+
+    answer() {
+      const values = this.stored ?? this.scan();
+      this.more.replaceChildren();
+      if (!values) return this.say("There is nothing to read: draw a digit first, or choose one below.");
+      const shares = this.probabilities(values);
+      const best = shares.indexOf(Math.max(...shares));
+      this.say("The network reads a ", make("strong", {}, String(best)), ", with a probability of ",
+        make("strong", {}, shares[best].toFixed(2)), ".");
+      const [height, width] = this.data.shape;
+      const seen = make("canvas", { width, height, role: "img", "aria-label": `The same, in ${height} by ${width} pixels` });
+      paint(seen.getContext("2d"), values, width, height, width);
+      this.more.append(
+        make("ul", { class: "network-shares" }, ...shares.map((share, digit) => make("li", digit === best ? { class: "best" } : {},
+          make("span", {}, String(digit)),
+          make("span", { class: "network-bar", style: `--share: ${share}`, "aria-hidden": "true" }),
+          make("span", {}, share.toFixed(2))))),
+        make("p", { class: "network-seen network-note" }, seen, "What the network sees"));
+    }
+  }
+
+  const paint = (pen, values, width, height, size) => {
+    const side = size / width;
+    values.forEach((value, n) => {
+      if (!value) return;
+      pen.fillStyle = `rgb(29 39 51 / ${value})`;
+      pen.fillRect((n % width) * side, Math.floor(n / width) * side, side, side);
+    });
+  };
+
+  const KINDS = { words: WordsForm, picture: PictureForm };
+  for (const figure of document.querySelectorAll("figure.network[data-source]")) {
+    figure.form = new KINDS[figure.dataset.kind](figure);
+  }
+})();
