@@ -169,7 +169,10 @@
         make("p", { class: "network-try" }, this.invitation));
       this.rows = [...this.table.tBodies[0].rows];
       this.rows.forEach(({ cells: [cell] }, i) => {
-        cell.replaceChildren(button(cell.textContent, () => this.tryExample(i)));
+        cell.replaceChildren(button(cell.textContent, async () => {
+          await this.tryExample(i);
+          this.result.scrollIntoView({ block: "center" }); // on a phone it is far above
+        }));
       });
       this.controls.addEventListener("focusin", () => this.ready().catch(() => {}), { once: true });
     }
@@ -231,7 +234,7 @@
 
     tryExample(i) {
       this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
-      this.ask();
+      return this.ask();
     }
 
     // The text's pieces, each with its number, or none where the network does not know it.
@@ -271,7 +274,8 @@
     }
 
     explain(pieces, kept, p) {
-      const first = Math.max(pieces.indexOf(kept[0]), pieces.length - MOST_SHOWN);
+      const isCut = kept.length < pieces.filter(({ id }) => id).length;
+      const first = Math.max(isCut ? pieces.indexOf(kept[0]) : 0, pieces.length - MOST_SHOWN);
       const shown = pieces.slice(first);
       const most = Math.max(...kept.map(({ effect }) => Math.abs(effect)), 0.05);
       const words = shown.flatMap((one) => [this.colour(one, most), " "]);
@@ -281,7 +285,7 @@
       const notes = [`Left out of the text, ${said.join(", ")} instead of ${p.toFixed(2)}.`];
       const unknown = shown.filter(({ id }) => !id).length;
       if (unknown) notes.push(`Crossed out: ${count(unknown, "word")} that it does not know, and so never sees.`);
-      if (first) notes.push(`Only the last ${this.data.length} words that it knows are read.`);
+      if (isCut) notes.push(`Only the last ${this.data.length} words that it knows are read.`);
       this.more.append(
         make("p", { class: "network-words" }, ...words),
         make("p", { class: "network-note" }, notes.join(" ")), this.legend());
@@ -374,7 +378,7 @@
           bytesOf(this.data.pictures).subarray(i * size, (i + 1) * size), (byte) => byte / 255);
         paint(this.pen, this.stored, width, height, DRAWING);
       }).catch(() => {});
-      this.ask();
+      return this.ask();
     }
 
     // The drawing as the collection's digits were prepared: fitted into a box, its weight in the middle.

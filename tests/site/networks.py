@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class Network:
 
     page: str
     name: str
-    data: Mapping[str, Any]
+    data: dict[str, Any]
     html: str
 
     @property
