@@ -30,10 +30,10 @@ def test_every_page_of_the_chapter_is_measured(evidence: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("page", applications.STAGES)
-def test_the_chapters_table_has_the_page_twice(page: str) -> None:
-    opening = (CHAPTER / "index.md").read_text("utf-8")
-    assert f"| {{doc}}`{page}` |" in opening
-    assert f"measured/applications: {page}[" in opening
+def test_the_chapters_opening_has_a_row_of_each_page(page: str) -> None:
+    lines = (CHAPTER / "index.md").read_text("utf-8").splitlines()
+    (row,) = (line for line in lines if f"measured/applications: {page}[" in line)
+    assert row.endswith(f" <{page}>` |")
 
 
 @pytest.mark.parametrize("page", applications.STAGES)
