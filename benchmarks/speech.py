@@ -207,22 +207,6 @@ def spread(part: dict[str, Any]) -> Any:
     return table
 
 
-def build() -> Any:
-    """Returns a network from spectrograms to scores of words, 25 times a second."""
-    import keras
-
-    layers = keras.layers
-    inputs = keras.Input((FRAMES, BANDS))
-    x = inputs
-    for _ in range(2):
-        x = layers.Conv1D(WIDTH, 5, strides=2, padding="same", activation="gelu")(x)
-    for dilation in (1, 2, 4):
-        y = layers.LayerNormalization()(x)
-        y = layers.Conv1D(WIDTH, 5, padding="same", dilation_rate=dilation, activation="gelu")(y)
-        x = x + layers.Dropout(0.1)(y)
-    return keras.Model(inputs, layers.Dense(len(WORDS) + 1)(layers.LayerNormalization()(x)))
-
-
 def ctc(words: Any, scores: Any) -> Any:
     """Returns the CTC loss of each recording; the same as Keras's, in a faster form."""
     import tensorflow as tf
@@ -239,8 +223,13 @@ def learn(x: Any, y: Any, loss: Any, rate: float, seed: int) -> Any:
     """Returns a trained network; `x` is a function of the pass."""
     import keras
 
+    from companion import models
+
     keras.utils.set_random_seed(seed)
-    model, steps = build(), EPOCHS * -(-len(y) // BATCH_SIZE)
+    model = models.build_speech_recognizer(
+        len(WORDS), frames=FRAMES, num_bands=BANDS, hidden_dim=WIDTH
+    )
+    steps = EPOCHS * -(-len(y) // BATCH_SIZE)
     plan = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=rate, warmup_steps=steps // 10
     )

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from companion._common.checking import check_whole
+from companion._common.checking import UsageError, check_whole
 from companion._common.extras import import_extra
 from companion._common.files import write_atomically
 
-__all__ = ["read_recording", "resample", "wav_bytes", "write_recording"]
+__all__ = ["check_samples", "read_recording", "resample", "wav_bytes", "write_recording"]
 
 _MOST_SECONDS, _BLOCK = 4 * 3600, 2**18  # frames read at a time
 
@@ -56,6 +56,35 @@ def read_recording(source: str | Path | Any, *, sample_rate: int = 16_000) -> ND
     return _read(soundfile, source, "The recording", sample_rate)
 
 
+def check_samples(samples: ArrayLike) -> NDArray[np.float64]:
+    """Return samples of one channel as an array, or say what is wrong with them.
+
+    Args:
+        samples: array of shape (samples,).
+
+    Returns:
+        A float64 array of the same shape.
+
+    Raises:
+        ValueError: There is no sound, it has several channels or holds values that are no numbers.
+
+    Example:
+
+    >>> check_samples([0, 1])
+    array([0., 1.])
+    """
+    try:
+        sound = np.asarray(samples, np.float64)
+    except (TypeError, ValueError):  # texts, or rows of different lengths
+        sound = np.empty(0)
+    if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
+        raise UsageError(
+            f"samples must be finite numbers of shape (samples,), not of shape {sound.shape}; "
+            "average the channels first."
+        )
+    return sound
+
+
 def wav_bytes(samples: ArrayLike, *, sample_rate: int = 16_000) -> bytes:
     """Return a WAV file of one channel with 16 bits a sample.
 
@@ -76,12 +105,7 @@ def wav_bytes(samples: ArrayLike, *, sample_rate: int = 16_000) -> bytes:
     244
     """
     sample_rate = check_whole(sample_rate, "sample_rate", least=1_000)
-    sound = np.asarray(samples, np.float64)
-    if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
-        raise ValueError(
-            f"samples must be finite numbers of shape (samples,), not of shape {sound.shape}; "
-            "average the channels first."
-        )
+    sound = check_samples(samples)
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)

@@ -19,10 +19,11 @@ from .pretrained.images import load_image_network as load_image_network
 from .pretrained.language_models import language_model_path as language_model_path
 from .pretrained.language_models import load_language_model as load_language_model
 from .pretrained.sentences import embed_texts as embed_texts
-from .pretrained.speech import SpeechRecognizer as SpeechRecognizer
 from .pretrained.speech import Transcript as Transcript
+from .pretrained.speech import Whisper as Whisper
 from .pretrained.speech import load_speech_recognizer as load_speech_recognizer
 from .pretrained.voices import NeuralVoice as NeuralVoice
 from .pretrained.voices import load_voice as load_voice
+from .recognizers import build_speech_recognizer as build_speech_recognizer
 from .seq2seq import build_translator as build_translator
 from .seq2seq import cross_attention as cross_attention

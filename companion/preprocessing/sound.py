@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from companion._common.checking import check_whole
+from companion.data.recordings import check_samples
 
-__all__ = ["log_mel", "mel_filters"]
+__all__ = ["cut_at_pauses", "log_mel", "mel_filters"]
 
 _LINEAR_HZ, _PER_MEL, _PER_OCTAVE = 1_000.0, 200 / 3, np.log(6.4) / 27  # Slaney's mel scale
 
@@ -76,12 +77,7 @@ def log_mel(
     >>> log_mel(np.zeros(16_000)).shape
     (100, 80)
     """
-    sound = np.asarray(samples, np.float64)
-    if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
-        raise ValueError(
-            f"samples must be finite numbers of shape (samples,), not of shape {sound.shape}; "
-            "average the channels first."
-        )
+    sound = check_samples(samples)
     window, hop = sample_rate // 40, sample_rate // 100
     filters = mel_filters(num_bands, sample_rate=sample_rate, window=window).T
     padded = np.pad(sound, (window // 2, window), mode="reflect" if len(sound) > 1 else "edge")
@@ -93,6 +89,39 @@ def log_mel(
         power = np.abs(np.fft.rfft(frames[i : i + 4_096] * hann)) ** 2
         found[i : i + 4_096] = np.log10(np.maximum(power @ filters, 1e-10))
     return found
+
+
+def cut_at_pauses(
+    samples: NDArray[np.float32], *, seconds: float, search: float, sample_rate: int = 16_000
+) -> list[NDArray[np.float32]]:
+    """Cut a sound into pieces of a length that a network can hear, where it is quietest.
+
+    Args:
+        samples: float array of shape (samples,).
+        seconds: float. The most that a piece may last.
+        search: float of at least 0.1, below `seconds`. How long before that time the quietest tenth
+            of a second is looked for.
+        sample_rate: int. Samples a second. Defaults to `16_000`.
+
+    Returns:
+        A list of float arrays, the pieces in their order; together they are the whole sound.
+
+    Example:
+
+    >>> sound = np.ones(40_000, np.float32)
+    >>> sound[30_000:32_000] = 0  # a pause
+    >>> [len(piece) for piece in cut_at_pauses(sound, seconds=2.0, search=0.5)]
+    [31200, 8800]
+    """
+    tenth, most = sample_rate // 10, int(seconds * sample_rate)
+    look = tenth * max(1, int(10 * search))
+    pieces, rest = [], samples
+    while len(rest) > most:
+        power = (rest[most - look : most].reshape(-1, tenth) ** 2).sum(axis=1)
+        end = most - look + (2 * int(power.argmin()) + 1) * tenth // 2  # the middle of that tenth
+        pieces.append(rest[:end])
+        rest = rest[end:]
+    return [*pieces, rest]
 
 
 def _mel(hertz: float) -> float:

@@ -7,4 +7,6 @@ from .retrieval import Found as Found
 from .retrieval import Retriever as Retriever
 from .retrieval import cut_passages as cut_passages
 from .retrieval import fuse_ranks as fuse_ranks
+from .speech_recognizer import SpeechRecognizer as SpeechRecognizer
+from .speech_synthesizer import SpeechSynthesizer as SpeechSynthesizer
 from .text_classifier import TextClassifier as TextClassifier

@@ -171,7 +171,8 @@ class FaceVerifier(BaseEstimator):  # type: ignore[misc]
                 raise UsageError(f"No face is found on picture {name}: take it again, or drop it.")
             largest = faces[np.argmax(faces[:, 2] * faces[:, 3])]
             vectors[number] = network.feature(network.alignCrop(colour, largest))[0]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Saves the threshold and what it was chosen with; no picture of anybody is kept.

@@ -60,6 +60,10 @@ _KINDS = {
         "face verifier",
         "Choose its threshold with FaceVerifier.fit and save it.",
     ),
+    "speech-recognizer": (
+        "speech recogniser",
+        "Train it with SpeechRecognizer('ctc').fit and save it.",
+    ),
     "onnx-classifier": (
         "exported classifier",
         "Export it with companion.serving.export_onnx, or with the command companion export.",

@@ -25,6 +25,7 @@ from companion.tasks.folder import (
     write_folder,
 )
 from companion.tasks.parameters import check_parameters
+from companion.training.processes import WAIT_SECONDS, check_processes
 from companion.training.schedules import build_gpt_optimizer
 from companion.training.trainer import History, Trainer
 
@@ -102,6 +103,8 @@ class LanguageModel:
         minutes: float | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         progress: str | bool = "auto",
+        processes: int = 1,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> History:
         """Learns from texts, from scratch, or from the newest checkpoint.
 
@@ -120,6 +123,8 @@ class LanguageModel:
                 planned; the same call goes on. Defaults to `None`.
             checkpoint_dir: Path of a folder that makes a stopped run continue, or `None`.
             progress: `"auto"` or `False`, as in `Trainer`. Defaults to `"auto"`.
+            processes: Integer, as in `Trainer`; it must divide `batch_size`. Defaults to 1.
+            wait_seconds: Float, as in `Trainer`. Defaults to two minutes.
 
         Returns:
             A `History`.
@@ -127,26 +132,24 @@ class LanguageModel:
         Raises:
             ValueError: If the texts are too short or a setting is not as above.
             CheckpointError: If `checkpoint_dir` holds another run or cannot be used.
+            ChildProcessError: If one of several processes fails.
+            TimeoutError: If one of them does not start in time.
         """
-        if steps < 1 or checkpoint_steps < 1 or steps % checkpoint_steps:
-            raise UsageError(
-                f"steps={steps} must be a positive multiple of checkpoint_steps={checkpoint_steps}."
-            )
-        if batch_size < 1 or not (minutes is None or 0 < minutes < math.inf):
-            raise UsageError(f"batch_size={batch_size} and minutes={minutes} must be positive.")
+        _check_plan(steps, checkpoint_steps, batch_size, minutes)
+        check_processes(processes, batch_size)
         texts, seed = check_texts(texts), self.settings["seed"]
         keras.utils.set_random_seed(seed)
         self.tokenizer.fit(texts)
         x, y = self._windows(texts, batch_size)
-        self.model = self._build()
-        self.model.compile(
-            build_gpt_optimizer(steps, learning_rate, final_share=0.1),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            # XLA makes one loop of many small operations; PyTorch has none.
-            jit_compile=keras.backend.backend() != "torch",
-            steps_per_execution=math.gcd(checkpoint_steps, 10),
+        self.model = self._compiled(steps, learning_rate, checkpoint_steps)
+        trainer = Trainer(
+            self.model,
+            seed=seed,
+            checkpoint_dir=checkpoint_dir,
+            progress=progress,
+            processes=processes,
+            wait_seconds=wait_seconds,
         )
-        trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
         history = trainer.fit(
             x,
             y,
@@ -257,6 +260,17 @@ class LanguageModel:
             language.model = model
         return language
 
+    def _compiled(self, steps: int, learning_rate: float, checkpoint_steps: int) -> keras.Model:
+        model = self._build()
+        model.compile(
+            build_gpt_optimizer(steps, learning_rate, final_share=0.1),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            # XLA makes one loop of many small operations; PyTorch has none.
+            jit_compile=keras.backend.backend() != "torch",
+            steps_per_execution=math.gcd(checkpoint_steps, 10),
+        )
+        return model
+
     def _build(self) -> keras.Model:
         names = ("sequence_length", "hidden_dim", "num_layers", "num_heads", "dropout")
         sizes = {name: self.settings[name] for name in names}
@@ -279,6 +293,15 @@ class LanguageModel:
             )
         x, y = ids[: count * length], ids[1 : count * length + 1]
         return x.reshape(count, length), y.reshape(count, length)
+
+
+def _check_plan(steps: int, checkpoint_steps: int, batch_size: int, minutes: float | None) -> None:
+    if steps < 1 or checkpoint_steps < 1 or steps % checkpoint_steps:
+        raise UsageError(
+            f"steps={steps} must be a positive multiple of checkpoint_steps={checkpoint_steps}."
+        )
+    if batch_size < 1 or not (minutes is None or 0 < minutes < math.inf):
+        raise UsageError(f"batch_size={batch_size} and minutes={minutes} must be positive.")
 
 
 def _count(settings: dict[str, Any]) -> int:

