@@ -83,6 +83,40 @@ class TestStoredRuns:
         assert held_out[:1000] not in read
 
 
+class TestOrder:
+    @pytest.fixture(scope="class")
+    def real(self) -> dict[str, Any]:
+        return run_cells(PAGE, "real-evidence", "real-order", "needed", np=np, PALETTE=PALETTE)
+
+    def test_redrawing_scatters_around_the_stored_area(self, real: dict[str, Any]) -> None:
+        for way in real["real_names"]:
+            for num_labels in real["budgets"][way]:
+                low, high = np.quantile(real["again_and_again"][way, num_labels], [0.025, 0.975])
+                assert low < real["order_of"][way, num_labels] < high
+
+    def test_the_area_counts_pairs(self, real: dict[str, Any]) -> None:
+        scores = np.random.default_rng(0).normal(size=len(real["truth"]))
+        five = np.repeat(real["truth"], real["test_draws"][0]) == 1
+        drawn = np.repeat(scores, real["test_draws"][0])
+        pairs = drawn[five][:, None] > drawn[~five]
+        assert real["redrawn_auc"](scores)[0] == pytest.approx(pairs.mean())
+
+    @given(share=st.floats(0, 1))
+    @settings(max_examples=10, deadline=None)
+    def test_labels_needed_lie_between_the_points_whose_areas_enclose_the_target(
+        self, real: dict[str, Any], share: float
+    ) -> None:
+        first, second = real["word_curve"][:2]
+        found = real["labels_needed"]([first + share * (second - first)], [real["word_curve"]])
+        low, high = real["budgets"]["tfidf"][:2]
+        assert low * 0.999 <= found[0] <= high * 1.001
+
+    def test_no_number_of_labels_is_named_for_what_word_counts_never_reach(
+        self, real: dict[str, Any]
+    ) -> None:
+        assert np.isinf(real["labels_needed"]([0.99], [real["word_curve"]])[0])
+
+
 class TestInterval:
     @given(share=st.floats(0, 1), seed=st.integers(0, 99))
     @settings(max_examples=15, deadline=None)
