@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from companion.preprocessing import read_picture
+from companion.preprocessing import read_picture, read_pictures
 
 SIDE = 16
 
@@ -123,3 +123,20 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_an_impossible_side_is_refused(side):
     with pytest.raises(ValueError, match="side"):
         read_picture(stored(Image.new("L", (30, 30))), side=side)
+
+
+@pytest.mark.parametrize(("size", "shape"), [((120, 40), (5, 16, 3)), ((12, 9), (9, 12, 3))])
+def test_a_whole_picture_is_made_smaller_but_never_larger(size, shape):
+    image = Image.new("RGB", size, (255, 0, 0))
+    found = read_picture(stored(image), side=SIDE, crop=False)
+    assert found.shape == shape
+    assert (found == (1, 0, 0)).all()
+
+
+def test_files_and_pixels_of_a_picture_are_the_same(halves):
+    files = read_pictures([stored(halves), stored(halves)], side=40)
+    np.testing.assert_array_equal(files, read_pictures([np.asarray(halves)] * 2, side=40))
+    grey = read_pictures([stored(halves)], side=40, channels=1)
+    assert grey.shape == (1, 40, 40, 1)
+    assert grey[0, 0, 0, 0] == pytest.approx(0.299)  # red is brighter to the eye than blue
+    assert grey[0, 0, -1, 0] == pytest.approx(0.114)
