@@ -11,7 +11,7 @@ from companion._common.checking import UsageError
 from companion.cli import runs
 from companion.cli.shared import command_line, note, say, shorten
 
-__all__ = ["evaluate", "export", "predict", "serve", "train"]
+__all__ = ["evaluate", "export", "predict", "serve", "train", "with_threshold"]
 
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from companion.data.files import load_texts
     from companion.tasks.text_classifier import TextClassifier
 
-    classifier = _with_threshold(TextClassifier.load(args.dir), args.threshold)
+    classifier = with_threshold(TextClassifier.load(args.dir), args.threshold)
     names = [str(name) for name in classifier.classes_]
     run = runs.read_run(args.dir)
     if not args.data and (run is None or run["is_file"]):
@@ -229,7 +229,7 @@ def predict(args: argparse.Namespace) -> None:
     from companion.preprocessing.text import count_tokens
     from companion.tasks.text_classifier import TextClassifier
 
-    classifier = _with_threshold(TextClassifier.load(args.dir), args.threshold)
+    classifier = with_threshold(TextClassifier.load(args.dir), args.threshold)
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     texts = [lines[number - 1] for number in numbers]
     tokens, unknown = count_tokens(classifier.vectorizer, texts)
@@ -259,7 +259,19 @@ def _rows(classifier: TextClassifier, texts: list[str]) -> list[str]:
     ]
 
 
-def _with_threshold(classifier: TextClassifier, threshold: float | None) -> TextClassifier:
+def with_threshold(classifier: TextClassifier, threshold: float | None) -> TextClassifier:
+    """Returns the classifier with the threshold that the command was given, if it was.
+
+    Args:
+        classifier: `TextClassifier`.
+        threshold: Float or `None`.
+
+    Returns:
+        The same classifier.
+
+    Raises:
+        UsageError: If there are more than two labels.
+    """
     if threshold is not None:
         if len(classifier.classes_) != 2:
             raise UsageError(
@@ -337,7 +349,7 @@ def serve(args: argparse.Namespace) -> None:
     from companion.serving.http import is_loopback
     from companion.serving.service import Service
 
-    model: Any = _with_threshold(_load_any(args.dir), args.threshold)
+    model: Any = with_threshold(_load_any(args.dir), args.threshold)
     model.predict_proba(["The first prediction is slow, so it is made before any request."])
     remote = args.host is not None and not is_loopback(args.host)
     service = Service(model, host=args.host or "127.0.0.1", port=args.port, allow_remote=remote)

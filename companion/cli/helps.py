@@ -49,9 +49,11 @@ next: companion evaluate DIR
 examples:
   companion train-gpt --minutes 10                             a small GPT on Shakespeare's plays
   companion train-gpt --data letters/ --out models/letters     on the .txt files of a folder
+  companion train-gpt --processes 2                            two processes share each batch
 
 A tenth of the text is held out. Stopped, killed or out of time? The same command continues after
-the last hundred steps.
+the last hundred steps. --processes N needs JAX, and N cores and a batch size that N divides. It
+gives the losses of one process but for their last digits, and any number may continue.
 
 next: companion generate DIR --prompt "ROMEO"
 """,
@@ -74,6 +76,16 @@ examples:
 
 Prints a line for each text: label, probability of that label, beginning of the text, with
 tabs between. A file is UTF-8 with one text a line; an empty line gives a row of two tabs.
+""",
+    "predict-files": """\
+examples:
+  companion predict-files models/food_reviews reviews/ --out labels.jsonl
+
+Appends a line for each file: its name, label and probability, or why it could not be read. Stopped
+or killed? The same command goes on with the files that FILE does not name, and the result is that
+of a run which nothing stopped. A file that changes later is not read again.
+
+next: read FILE, for example with pandas.read_json(FILE, lines=True)
 """,
     "export": """\
 examples:

@@ -43,8 +43,8 @@ def train_gpt(args: argparse.Namespace) -> None:
     """Trains a small GPT on Shakespeare's plays or other texts, or continues where it was stopped.
 
     Args:
-        args: Parsed arguments: `data`, `out`, `steps`, `batch_size`, `minutes`, `seed`, `restart`
-            and the sizes of `MODEL`.
+        args: Parsed arguments: `data`, `out`, `steps`, `batch_size`, `minutes`, `seed`, `restart`,
+            `processes`, `wait_seconds` and the sizes of `MODEL`.
 
     Raises:
         UsageError: If an argument is out of range, or the texts are too few.
@@ -56,7 +56,10 @@ def train_gpt(args: argparse.Namespace) -> None:
             f"--hidden-dim {sizes['hidden_dim']} must be a multiple of twice --num-heads "
             f"{sizes['num_heads']}."
         )
-    _check_memory(sizes, args.batch_size)
+    from companion.training.processes import check_processes
+
+    check_processes(args.processes, args.batch_size)
+    _check_memory(sizes, args.batch_size, args.processes)
     train, test = _texts(args.data)
     from companion.tasks.folder import holds_model
     from companion.tasks.language_model import LanguageModel
@@ -79,6 +82,8 @@ def train_gpt(args: argparse.Namespace) -> None:
             minutes=args.minutes,
             checkpoint_dir=checkpoints,
             checkpoint_steps=CHECKPOINT_STEPS,
+            processes=args.processes,
+            wait_seconds=args.wait_seconds,
             **plan,
         )
         language.save(out)
@@ -86,14 +91,14 @@ def train_gpt(args: argparse.Namespace) -> None:
     _report(out, language, test, args)
 
 
-def _check_memory(sizes: dict[str, int], batch_size: int) -> None:
+def _check_memory(sizes: dict[str, int], batch_size: int, processes: int) -> None:
     """Refuses a model that this computer cannot hold, before anything is read or built."""
     width, length, layers = sizes["hidden_dim"], sizes["sequence_length"], sizes["num_layers"]
     weights = sizes["vocabulary_size"] * width + layers * 12 * width**2
     # Of one text at least: the logits, and what each head of each layer pays attention to.
     activations = length * sizes["vocabulary_size"] + layers * sizes["num_heads"] * length**2
-    # float32; weights, their gradients and the two averages of Adam.
-    needed = 4 * (4 * weights + batch_size * activations)
+    # float32; of each process the weights, their gradients and the two averages of Adam.
+    needed = 4 * (4 * processes * weights + batch_size * activations)
     if needed > (most := _memory()):
         raise UsageError(
             f"a model of {weights:,} weights needs at least {needed / 1e9:,.0f} GB in training, "

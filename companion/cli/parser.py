@@ -24,9 +24,11 @@ from companion.cli import (
     fetch,
     helps,
     language,
+    queue,
     speech,
 )
 from companion.cli.shared import note
+from companion.training.processes import WAIT_SECONDS
 
 __all__ = ["main"]
 
@@ -229,6 +231,10 @@ def _train_gpt_arguments(add: Callable[..., Any]) -> None:
         option, text = f"--{name.replace('_', '-')}", f"of the model (default: {size})"
         add(option, type=_whole(least), default=size, help=text)
     _add_training(add, "models/gpt")
+    several = "share each batch among so many processes of this machine, on JAX (default: 1)"
+    add("--processes", type=_whole(1), default=1, metavar="N", help=several)
+    wait = f"seconds within which they must have started (default: {WAIT_SECONDS})"
+    add("--wait", dest="wait_seconds", type=_positive, default=WAIT_SECONDS, help=wait)
 
 
 def _add_training(add: Callable[..., Any], usual: str) -> None:
@@ -248,6 +254,13 @@ def _predict_arguments(add: Callable[..., Any]) -> None:
     add("dir", type=Path, metavar="DIR", help="folder of a trained classifier")
     add("texts", nargs="*", metavar="TEXT", help="a text, in quotation marks")
     add("--file", help="UTF-8 file with one text a line; - reads stdin")
+    add("--threshold", type=_probability, help=_THRESHOLD)
+
+
+def _predict_files_arguments(add: Callable[..., Any]) -> None:
+    add("dir", type=Path, metavar="DIR", help="folder of a trained classifier")
+    add("folder", type=Path, metavar="FOLDER", help="folder of UTF-8 .txt files, one text each")
+    add("--out", type=Path, required=True, metavar="FILE", help="where a line of JSON a file goes")
     add("--threshold", type=_probability, help=_THRESHOLD)
 
 
@@ -321,6 +334,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
     "train": (classifier.train, _train_arguments),
     "evaluate": (classifier.evaluate, _evaluate_arguments),
     "predict": (classifier.predict, _predict_arguments),
+    "predict-files": (queue.predict_files, _predict_files_arguments),
     "export": (classifier.export, _export_arguments),
     "serve": (chat.serve, _serve_arguments),
     "train-gpt": (language.train_gpt, _train_gpt_arguments),

@@ -22,6 +22,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: Integer. Decides the orders.
         size: Integer or `None`. Examples in an epoch, which may be a part of a pass; `None` is a
             whole pass. Defaults to `None`.
+        part: Integer. Which part of each batch this process reads, from 0. Defaults to 0.
+        parts: Integer. Into how many equal parts each batch is cut. Defaults to 1.
 
     Example:
 
@@ -30,9 +32,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     [0, 1, 2, 3]
     """
 
-    def __init__(self, data: Examples, batch_size: int, seed: int, size: int | None = None) -> None:
+    def __init__(
+        self,
+        data: Examples,
+        batch_size: int,
+        seed: int,
+        size: int | None = None,
+        part: int = 0,
+        parts: int = 1,
+    ) -> None:
         super().__init__()
         self.data, self.batch_size, self.seed = data, batch_size, seed
+        self.part, self.parts = part, parts
         self.size = min(size or data.number, data.number)
         self.start(0)
 
@@ -55,6 +66,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> Any:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        share = len(rows) // self.parts
+        rows = rows[self.part * share : (self.part + 1) * share]
         return keras.tree.map_structure(lambda array: array[rows], self.data.parts())
 
     def for_fit(self) -> Any:

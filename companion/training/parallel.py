@@ -15,10 +15,8 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +26,13 @@ from companion._common.checking import check_whole
 from companion._common.files import write_atomically
 from companion.data.prose import load_shakespeare
 from companion.training.checkpoints import CheckpointError, CheckpointFolder
+from companion.training.processes import WAIT_SECONDS, announce, connect, run_processes
 
 __all__ = ["train_in_parallel"]
 
 SEQUENCE_LENGTH, HEAD_DIM, LEARNING_RATE = 64, 16, 0.003
 # What a checkpoint must have been made with; the number of processes is free.
 SETTINGS = ("width", "layers", "batch_size", "seed")
-HEARTBEAT_SECONDS = 10  # how long the others wait for one that says nothing
 
 
 def first_weights(width: int, layers: int, seed: int) -> dict[str, Any]:
@@ -127,21 +125,6 @@ def sent_bytes() -> int:
     return total
 
 
-def connect(options: argparse.Namespace) -> tuple[int, int]:
-    """Joins the other processes, if there are some; returns which this is, and of how many."""
-    import jax
-
-    if options.coordinator:
-        jax.distributed.initialize(
-            options.coordinator,
-            options.processes,
-            options.process_id,
-            initialization_timeout=60,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-        )
-    return jax.process_index(), jax.process_count()
-
-
 def work(options: argparse.Namespace) -> None:
     """One of the processes, from its first word to the others to its last step."""
     import jax
@@ -149,7 +132,9 @@ def work(options: argparse.Namespace) -> None:
     from jax.experimental import multihost_utils
     from jax.flatten_util import ravel_pytree
 
-    part, parts = connect(options)
+    if options.place:
+        announce(options.place, options.process_id)
+    part, parts = connect(options.coordinator, options.processes, options.process_id)
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
     optimizer = optax.adam(LEARNING_RATE)
@@ -212,37 +197,6 @@ def restored(
     return jax.tree.unflatten(jax.tree.structure(state), leaves), meta["losses"]
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens to at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def started(options: list[str], processes: int, log: Path) -> Iterator[list[Any]]:
-    """Starts the processes of one attempt, one core each, and leaves none of them behind."""
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "companion.training.parallel", *options]
-    if processes > 1:
-        command += ["--coordinator", f"127.0.0.1:{free_port()}", "--processes", str(processes)]
-    running: list[subprocess.Popen[bytes]] = []
-    try:
-        with log.open("ab") as lines:
-            for number in range(processes):
-                own = [*command, "--process-id", str(number)]
-                running.append(subprocess.Popen(own, env=environment, stdout=lines, stderr=lines))
-        yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
 def train_in_parallel(
     folder: str | os.PathLike[str],
     processes: int = 1,
@@ -255,6 +209,7 @@ def train_in_parallel(
     restarts: int = 0,
     fail: tuple[int, int] | None = None,
     timeout_seconds: float = 600,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> dict[str, Any]:
     """Trains a small byte-level GPT on Shakespeare with one or more processes of this machine.
 
@@ -275,6 +230,8 @@ def train_in_parallel(
         fail: Pair of a process and a step before which it is killed at the first attempt, to try
             what then happens. Defaults to `None`.
         timeout_seconds: Float above 0. After so long all processes are stopped. Defaults to 600.
+        wait_seconds: Float. After so long all processes must have started. Defaults to two
+            minutes.
 
     Returns:
         Dict of `processes`, `parameters`, `losses` of all steps in nats per byte, `attempts`,
@@ -284,7 +241,8 @@ def train_in_parallel(
     Raises:
         ValueError: If a number is not as above.
         ChildProcessError: If a process fails more often than `restarts`.
-        TimeoutError: If it takes longer than `timeout_seconds`.
+        TimeoutError: If it takes longer than `timeout_seconds`, or a process does not come; it
+            says which.
 
     Example:
 
@@ -313,7 +271,8 @@ def train_in_parallel(
     options = [os.fspath(folder)]
     for name, number in numbers.items():
         options += [f"--{name.replace('_', '-')}", str(number)]
-    return attempts(options, Path(folder), processes, restarts, fail, timeout_seconds)
+    limits = timeout_seconds, wait_seconds
+    return attempts(options, Path(folder), processes, restarts, fail, *limits)
 
 
 def attempts(
@@ -323,24 +282,32 @@ def attempts(
     restarts: int,
     fail: tuple[int, int] | None,
     timeout_seconds: float,
+    wait_seconds: float,
 ) -> dict[str, Any]:
     """Starts all processes as often as allowed, until all of them end well."""
     folder.mkdir(parents=True, exist_ok=True)
     log, result = folder / "processes.log", folder / "result.json"
     deadline = time.monotonic() + timeout_seconds
+
+    def look() -> bool:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"It took over {timeout_seconds} s: see {log}.")
+        return False
+
     for attempt in range(restarts + 1):
         result.unlink(missing_ok=True)
         failing = ["--fail", *map(str, fail)] if fail and attempt == 0 else []
-        with started([*options, *failing], processes, log) as running:
-            while None in (codes := [process.poll() for process in running]):
-                if any(codes):
-                    break  # the others wait for one that is gone
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"It took over {timeout_seconds} s: see {log}.")
-                time.sleep(0.02)
-            if codes == [0] * processes:
-                counted: dict[str, Any] = json.loads(result.read_text("utf-8"))
-                return counted | {"attempts": attempt + 1}
+        codes = run_processes(
+            "companion.training.parallel",
+            [*options, *failing],
+            processes,
+            log,
+            wait_seconds=wait_seconds,
+            at_each_look=look,
+        )
+        if codes == [0] * processes:
+            counted: dict[str, Any] = json.loads(result.read_text("utf-8"))
+            return counted | {"attempts": attempt + 1}
     last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
     raise ChildProcessError(f"A process failed {restarts + 1} times: {last}. See {log}.")
 
@@ -354,6 +321,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=int, default=number, help=f"default {number}")
     parser.add_argument("--coordinator", help="HOST:PORT of the first process, on a cluster")
     parser.add_argument("--process-id", type=int, help="which process this is, from 0")
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)  # of the starter
     parser.add_argument("--fail", type=int, nargs=2, metavar=("PROCESS", "STEP"))
     options = parser.parse_args(arguments)
     if options.process_id is not None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from companion._common.backend import check_settings, keras
 from companion._common.checking import check_whole, is_finite
 from companion._common.display import in_kernel
 from companion._common.progress import check_progress
 from companion.training.batches import Batches
-from companion.training.checkpoints import CheckpointError, CheckpointFolder
+from companion.training.checkpoints import CheckpointFolder
 from companion.training.fingerprint import fingerprint
 from companion.training.inputs import Examples, check_examples
+from companion.training.loop import Loop
+from companion.training.parallel_fit import check_parts, fit_in_processes
+from companion.training.processes import WAIT_SECONDS
 from companion.training.progress import ProgressBar
 
 __all__ = ["History", "Trainer"]
@@ -83,6 +83,13 @@ class Trainer:
         keep: Integer. Number of checkpoints that stay. Defaults to 2.
         progress: `"auto"` or `True` shows a bar in a notebook or a terminal; `False` is silent.
             Defaults to `"auto"`.
+        processes: Integer. With more than one, so many processes of this machine share each batch,
+            on JAX and with a core each; a checkpoint can be continued by any number. Such a run
+            takes no held-out data, no callbacks, and batches of which each gets an equal part.
+            Losses agree with those of one process up to rounding, if Keras takes the same steps in
+            TensorFlow as in JAX: with Adam and an `Embedding` that is not tied to the output it
+            does not. Defaults to 1.
+        wait_seconds: Float. After so long all processes must have started. Defaults to two minutes.
 
     Raises:
         ValueError: If an argument is not as above.
@@ -107,8 +114,12 @@ class Trainer:
         checkpoint_dir: str | os.PathLike[str] | None = None,
         keep: int = 2,
         progress: str | bool = "auto",
+        processes: int = 1,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         check_progress(progress)
+        self.processes = check_whole(processes, "processes", least=1)
+        self.wait_seconds = wait_seconds
         self.model = model
         self.seed = check_whole(seed, "seed", least=0)
         self.folder = None if checkpoint_dir is None else CheckpointFolder(checkpoint_dir, keep)
@@ -166,6 +177,8 @@ class Trainer:
                 not fit the model.
             CheckpointError: If a checkpoint is damaged, belongs to another run, or cannot be
                 written, or if another training is using the folder.
+            ChildProcessError: If one of several processes fails.
+            TimeoutError: If one of them does not start in time.
             FloatingPointError: If a loss, on held-out data too, is no longer a finite number.
         """
         check_settings()
@@ -180,7 +193,9 @@ class Trainer:
         if self.folder:
             run |= _identity(self.model, data, held_out)
         batches = Batches(data, run["batch_size"], self.seed, run["examples_per_epoch"])
-        loop = _Loop(batches, self.folder, run, 60 * (math.inf if minutes is None else minutes))
+        if self.processes > 1:
+            check_parts(batches, self.processes, held_out, callbacks)
+        loop = Loop(batches, self.folder, run, 60 * (math.inf if minutes is None else minutes))
         with self.folder.lock() if self.folder else contextlib.nullcontext():
             self._run(loop, epochs, held_out, callbacks)
         history = History(loop.metrics, monitor, loop.best_epoch + 1, loop.stopped_epoch > 0)
@@ -190,14 +205,17 @@ class Trainer:
 
     def _run(
         self,
-        loop: _Loop,
+        loop: Loop,
         epochs: int,
         held_out: Examples | None,
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> None:
         loop.set_model(self.model)
         done = loop.resume(epochs)
-        if done < epochs and not loop.stopped_epoch:
+        if done < epochs and not loop.stopped_epoch and self.processes > 1:
+            shown = check_progress(self.progress)
+            fit_in_processes(loop, done, epochs, self.processes, self.wait_seconds, shown=shown)
+        elif done < epochs and not loop.stopped_epoch:
             bar = ProgressBar(shown=check_progress(self.progress))
             try:
                 self.model.fit(
@@ -272,118 +290,3 @@ def _make_variables(model: keras.Model, x: Any) -> None:
     if not model.built:
         model(keras.tree.map_structure(lambda array: array[:1], x))
     model.optimizer.build(model.trainable_variables)
-
-
-class _Loop(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Keras's early stopping that also orders each epoch, and saves and restores the run."""
-
-    _STATE = ("best", "wait", "best_epoch", "stopped_epoch")
-    _SETTINGS = ("batch_size", "seed", "patience", "monitor", "examples_per_epoch")
-
-    def __init__(
-        self, batches: Batches, folder: CheckpointFolder | None, run: dict[str, Any], seconds: float
-    ) -> None:
-        patience = run["patience"]
-        super().__init__(
-            run["monitor"],
-            patience=math.inf if patience is None else patience,
-            restore_best_weights=patience is not None,
-        )
-        self.batches, self.folder, self.run, self.seconds = batches, folder, run, seconds
-        self.metrics: dict[str, list[float]] = {}
-        self._resumed: dict[str, Any] = {}
-
-    def resume(self, epochs: int) -> int:
-        """Fills model, optimizer and own state from the newest checkpoint; returns its epoch."""
-        saved = self.folder.load() if self.folder else None
-        if saved is None:
-            return 0
-        arrays, meta = saved
-        lacking = [name for name in ("epoch", "metrics", "run", "stopper") if name not in meta]
-        if lacking or not isinstance(meta["run"], dict):
-            raise CheckpointError(
-                f"The newest checkpoint in {self.folder} is not one of Trainer's: it states no "
-                f"{', '.join(lacking) or 'run'}. Move it away, or use another checkpoint_dir."
-            )
-        reason = self._other_run(meta["run"])
-        if meta["epoch"] > epochs:
-            reason = f"they are of {meta['epoch']} epochs, and epochs={epochs} are asked"
-        if not reason and not self._variables().keys() <= arrays.keys():
-            reason = "arrays are missing in the newest one"
-        if reason:
-            raise CheckpointError(
-                f"The checkpoints in {self.folder} do not fit this run: {reason}. Train with the "
-                "arguments of the first call to continue it, or use another checkpoint_dir."
-            )
-        for name, variable in self._variables().items():
-            variable.assign(_typed_like(variable, arrays[name]))
-        best = [arrays[name] for name in sorted(arrays) if name.startswith("best")]
-        best = [_typed_like(w, array) for w, array in zip(self.model.weights, best, strict=False)]
-        self.metrics = meta["metrics"]
-        self._resumed = {**meta["stopper"], "best_weights": best or None}
-        self._put_back()
-        return int(meta["epoch"])
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts early stopping where the checkpoint left it, and the clock."""
-        super().on_train_begin(logs)
-        self._started = time.monotonic()
-        self._put_back()  # Keras has just reset it
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Shuffles."""
-        self.batches.start(epoch)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Checks the loss, decides whether to stop, and saves."""
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        if self.monitor not in values:
-            raise ValueError(f"monitor is {self.monitor!r}; this run measures {sorted(values)}.")
-        self._check_finite(values, epoch)
-        super().on_epoch_end(epoch, values)
-        for name, value in values.items():
-            self.metrics.setdefault(name, []).append(value)
-        if self.folder:
-            arrays = {name: np.asarray(v) for name, v in self._variables().items()}
-            arrays |= {f"best{i:04d}": w for i, w in enumerate(self.best_weights or [])}
-            stopper = {name: getattr(self, name) for name in self._STATE}
-            meta = {"run": self.run, "metrics": self.metrics, "stopper": stopper}
-            self.folder.save(epoch + 1, arrays, {"epoch": epoch + 1, **meta})
-        if time.monotonic() - self._started >= self.seconds:
-            self.model.stop_training = True
-
-    def _check_finite(self, values: dict[str, float], epoch: int) -> None:
-        """Refuses to go on with a loss, or what early stopping watches, that is no number."""
-        for name, value in values.items():
-            if name == self.monitor or name.endswith("loss"):
-                if math.isfinite(value):
-                    continue
-                raise FloatingPointError(
-                    f"The {name} is {value} in epoch {epoch + 1}: the weights have grown beyond "
-                    "all bounds, or some examples are far from all others. Scale the inputs to "
-                    "about 1, or compile with a smaller learning_rate or with clipnorm=1.0, and "
-                    "start a new run."
-                )
-
-    def _put_back(self) -> None:
-        for name, value in self._resumed.items():
-            setattr(self, name, value)
-
-    def _variables(self) -> dict[str, Any]:
-        # model.variables, unlike model.weights, holds the state of dropout's random generators
-        groups = {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
-        return {f"{g}{i:04d}": v for g, group in groups.items() for i, v in enumerate(group)}
-
-    def _other_run(self, other: dict[str, Any]) -> str:
-        changed = [name for name, value in self.run.items() if other.get(name) != value]
-        return "; ".join(
-            f"{name} was {other.get(name)!r} and is now {self.run[name]!r}"
-            if name in self._SETTINGS
-            else f"the {name.replace('_', ' ')} has changed"  # a fingerprint tells a reader nothing
-            for name in changed
-        )
-
-
-def _typed_like(variable: Any, array: np.ndarray) -> np.ndarray:
-    # NumPy stores types that it does not know, such as bfloat16, as raw bytes.
-    return array.view(np.asarray(variable).dtype)

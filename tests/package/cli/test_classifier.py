@@ -605,3 +605,90 @@ def test_export_and_serve_refuse_what_is_no_classifier(run, folder, tmp_path):
     code, _, err = run("export", folder, "--out", folder)
     assert code == 2
     assert "own folder" in err
+
+
+@pytest.fixture
+def queued(folder, tmp_path, monkeypatch):
+    """Five files, one of them no text, and the command that labels two at a time."""
+    monkeypatch.setattr("companion.cli.queue._AT_ONCE", 2)
+    texts = ["good tea", "bad soup", "love rice", "", "worst bread"]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.txt").write_text(text, "utf-8")
+    return ["predict-files", folder, tmp_path, "--out", tmp_path / "labels.jsonl"]
+
+
+@needs_keras
+def test_a_line_for_each_file_says_its_label_or_why_there_is_none(run, queued, folder):
+    assert run(*queued)[0] == 0
+    lines = queued[-1].read_text("utf-8").splitlines()
+    rows = {row["file"]: row for row in map(json.loads, lines)}
+    assert [rows[f"{n}.txt"].get("label") for n in range(5)] == [
+        "praise", "blame", "praise", None, "blame"
+    ]  # fmt: skip
+    assert "no text" in rows["3.txt"]["error"]
+    said = run("predict", folder, "good tea")[1].split("\t")
+    assert said[:2] == ["praise", f"{rows['0.txt']['probability']:.3f}"]
+
+
+@needs_keras
+def test_wherever_a_queue_is_cut_off_the_same_command_does_the_rest_once(run, queued, monkeypatch):
+    from companion.tasks import TextClassifier
+
+    out, read = queued[-1], []
+    assert run(*queued)[0] == 0
+    whole = out.read_bytes()
+    ends = [place for place, byte in enumerate(whole, 1) if byte == ord("\n")]
+    usual = TextClassifier.predict
+    monkeypatch.setattr(
+        TextClassifier, "predict", lambda self, texts: read.extend(texts) or usual(self, texts)
+    )
+    for cut, left in ((0, 4), (5, 4), (ends[1], 2), (ends[2] - 1, 2), (ends[2] + 9, 1), (None, 0)):
+        out.write_bytes(whole[:cut])
+        read.clear()
+        assert run(*queued)[0] == 0
+        assert out.read_bytes() == whole
+        assert len(read) == left
+
+
+@needs_keras
+def test_what_a_queue_has_written_is_kept_when_it_is_interrupted(run, queued, monkeypatch):
+    out = queued[-1]
+    assert run(*queued)[0] == 0
+    whole = out.read_bytes()
+    out.unlink()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("companion.cli.queue.os.fsync", interrupt)
+        assert run(*queued)[0] == 130
+    assert out.read_bytes() == b"".join(whole.splitlines(keepends=True)[:2])
+    assert run(*queued)[0] == 0
+    assert out.read_bytes() == whole
+
+
+@needs_keras
+@pytest.mark.parametrize(
+    ("content", "more", "said"),
+    [
+        (b"my diary", [], "something else"),
+        (b"my\ndiary\n", [], "something else"),
+        (b"[1]\n", [], "something else"),
+        (b'{"file": "0.txt", "model": "other"}\n', [], "predictions of another model"),
+        (b"", ["--threshold", "2"], "from 0 to 1"),
+    ],
+)
+def test_a_queue_that_cannot_be_leaves_the_file_as_it_was(run, queued, content, more, said):
+    queued[-1].write_bytes(content)
+    code, _, err = run(*queued, *more)
+    assert code == 2
+    assert said in err
+    assert queued[-1].read_bytes() == content
+
+
+def test_a_queue_without_files_is_refused(run, tmp_path):
+    code, _, err = run("predict-files", "models/x", tmp_path, "--out", tmp_path / "out.jsonl")
+    assert code == 2
+    assert "no folder with .txt files" in err
+    assert not list(tmp_path.iterdir())

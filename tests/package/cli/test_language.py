@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -170,3 +172,59 @@ def test_a_text_that_nothing_can_learn_from_is_refused_and_leaves_no_folder(
     assert code == 2
     assert said in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--processes", "0"], "a whole number from 1"),
+        (["--processes", "two"], "a whole number from 1"),
+        (["--processes", "2"], "--batch-size 1 must be a multiple of --processes 2"),
+        (["--processes", "4", "--batch-size", "4"], "more than the 2 processor cores"),
+        (["--wait", "0"], "above 0"),
+    ],
+)
+def test_a_number_of_processes_that_cannot_be_changes_nothing(run, trained, two_cores, more, said):
+    folder, command = trained
+    before = contents(folder)
+    code, _, err = run(*command, "--restart", *more)
+    assert code == 2
+    assert said in err
+    assert contents(folder) == before
+
+
+def test_several_processes_are_refused_without_jax_and_the_model_stays(
+    run, trained, two_cores, monkeypatch
+):
+    folder, command = trained
+    before = contents(folder)
+    monkeypatch.setattr("companion.training.processes.find_spec", lambda _: None)
+    code, _, err = run(*command, "--restart", "--batch-size", "2", "--processes", "2")
+    assert code == 1
+    assert "--processes 2 needs JAX" in err
+    assert contents(folder) == before
+
+
+def test_a_process_that_does_not_come_is_named_and_leaves_what_was_there(
+    run, trained, two_cores, tmp_path, monkeypatch
+):
+    pytest.importorskip("jax")
+    folder, command = trained
+    before = contents(folder)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/bash\nexec tail -f /dev/null\n", "utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    several = ["--restart", "--batch-size", "2", "--processes", "2", "--wait", "1e-9"]
+    code, _, err = run(*command, *several)
+    assert code == 1
+    assert "Process 1 and 2 of 2 did not come within --wait 1e-09" in err
+    assert {path: c for path, c in contents(folder).items() if path.name != ".lock"} == {
+        path: content for path, content in before.items() if path.name != ".lock"
+    }

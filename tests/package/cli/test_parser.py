@@ -22,6 +22,7 @@ from companion.cli.shared import command_line, printable, shorten, with_options
         ("train-gpt", "companion generate"),
         ("evaluate", "companion predict"),
         ("predict", "probability of that label"),
+        ("predict-files", "pandas.read_json"),
         ("generate", "companion train-gpt"),
         ("export", "companion serve"),
         ("serve", "GET /metrics"),

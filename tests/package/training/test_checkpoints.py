@@ -299,6 +299,41 @@ for epoch in range(1, 100_000):
     assert not list(tmp_path.glob(".epoch-*"))
 
 
+DYING = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from companion.training import CheckpointFolder
+from tests.package.tasks.faults import failing_disk
+ARRAYS = {"w": np.ones(9)}
+for at in range(1000):
+    folder = CheckpointFolder(Path(sys.argv[1], str(at)))
+    for epoch in (1, 2):
+        folder.save(epoch, ARRAYS, {"epoch": epoch})
+    child = os.fork()
+    if not child:
+        with failing_disk(at, die=True):
+            folder.save(3, ARRAYS, {"epoch": 3})
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
+def test_a_process_that_dies_at_any_operation_of_saving_leaves_the_last_epoch_or_the_next(tmp_path):
+    subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=True)
+    folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+    found = [CheckpointFolder(path).load() for path in folders]
+    epochs_left = [meta["epoch"] for _, meta in found]
+    assert epochs_left == sorted(epochs_left)  # from some moment on it is the new one
+    assert (epochs_left[0], epochs_left[-2:]) == (2, [3, 3])  # the last child did not die
+    for path, (arrays, _) in zip(folders, found, strict=True):
+        assert_equal(arrays, {"w": np.ones(9)})
+        assert all(file.suffix == ".npz" for file in path.iterdir())  # load has tidied
+
+
 @pytest.mark.parametrize("keep", [0, -1, 1.5, True, None, "2"])
 def test_at_least_one_checkpoint_must_stay(tmp_path, keep):
     with pytest.raises(ValueError, match=r"keep must be a whole number of at least 1"):
