@@ -95,7 +95,7 @@ FAULTS = [
     ),
     plain(
         "dropout's random state is not saved",
-        "companion/training/trainer.py",
+        "companion/training/loop.py",
         '"model": self.model.variables',
         '"model": self.model.weights',
         *TRAINING,
