@@ -123,7 +123,7 @@ def test_the_looks_of_a_window_are_those_that_its_mask_allows(
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("heads", "shared"), [(2, 1), (4, 2), (3, 3)])
+@pytest.mark.parametrize(("heads", "shared"), [(2, 1), (6, 2), (3, 3)])
 def test_a_head_by_hand_has_the_weights_of_the_block(
     page: dict[str, Any], heads: int, shared: int
 ) -> None:
