@@ -106,6 +106,7 @@ def read_pictures(
 
     Example:
 
+    >>> import numpy as np
     >>> read_pictures(np.full((2, 8, 8), 255), side=8, channels=1).shape
     (2, 8, 8, 1)
     """

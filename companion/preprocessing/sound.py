@@ -108,6 +108,7 @@ def cut_at_pauses(
 
     Example:
 
+    >>> import numpy as np
     >>> sound = np.ones(40_000, np.float32)
     >>> sound[30_000:32_000] = 0  # a pause
     >>> [len(piece) for piece in cut_at_pauses(sound, seconds=2.0, search=0.5)]
