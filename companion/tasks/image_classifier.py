@@ -47,6 +47,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Example:
 
+    >>> import numpy as np
     >>> pictures = np.zeros((40, 8, 8))
     >>> pictures[::2, :4] = 1  # every second one is bright above
     >>> classifier = ImageClassifier(side=8, hidden_dim=16, dropout=0.0)

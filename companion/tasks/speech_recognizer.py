@@ -52,6 +52,7 @@ class SpeechRecognizer(BaseEstimator):  # type: ignore[misc]
 
     Example:
 
+    >>> import numpy as np
     >>> from companion.data import say
     >>> texts = ["yes", "no"] * 8
     >>> recognizer = SpeechRecognizer("ctc", seconds=1.2, hidden_dim=8)
