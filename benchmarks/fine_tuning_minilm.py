@@ -2,14 +2,14 @@
 
 ``python -m benchmarks.fine_tuning_minilm`` writes ``companion/data/measured/
 fine_tuning_minilm.json`` after each run and goes on where it stopped; delete the file to start
-over. It takes about a quarter of an hour on two quiet cores.
+over. It takes some minutes on two quiet cores.
 
 The ways are logistic regression on word counts, the same on MiniLM's vectors while its weights stay
 frozen, and MiniLM's upper half, trained from there. Each reads the first words of a review and gets
-the same labelled reviews, which are those of ``benchmarks.fine_tuning``. For each
-number of labels each way chooses its settings (strength of the penalty and kinds of words; learning
-rate and passes) by the order in which it puts the same held-back reviews (AUC), after one draw of
-labels that no later run uses. The test reviews are read with the chosen settings alone.
+the same labelled reviews, which are those of ``benchmarks.fine_tuning``. For each number of labels
+each way chooses its settings (strength of the penalty and kinds of words; learning rate and passes)
+by the order in which it puts the same held-back reviews (AUC), after one draw of labels that no
+later run uses. The test reviews are read with the chosen settings alone.
 """
 
 from __future__ import annotations

@@ -83,11 +83,12 @@ class TestStoredRuns:
         assert held_out[:1000] not in read
 
 
-class TestOrder:
-    @pytest.fixture(scope="class")
-    def real(self) -> dict[str, Any]:
-        return run_cells(PAGE, "real-evidence", "real-order", "needed", np=np, PALETTE=PALETTE)
+@pytest.fixture(scope="module")
+def real() -> dict[str, Any]:
+    return run_cells(PAGE, "real-evidence", "real-order", "needed", np=np, PALETTE=PALETTE)
 
+
+class TestOrder:
     def test_redrawing_scatters_around_the_stored_area(self, real: dict[str, Any]) -> None:
         for way in real["real_names"]:
             for num_labels in real["budgets"][way]:
