@@ -338,10 +338,8 @@ def train_a_network(
 
 def network(part: Arrays) -> Arrays:
     """Returns what a small network with attention, trained on all posts, says of the test posts."""
-    import keras
-
     train, test = part["posts"].train, part["posts"].test
-    page = run_cells(PAGE, "network", keras=keras, np=np)
+    page = run_cells(PAGE, "numbering", "network", np=np)
     y = train.labels.astype(int)
 
     def rows(chosen: Any) -> tuple[Any, Any]:
