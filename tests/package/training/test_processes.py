@@ -20,23 +20,28 @@ WAITS = "exec tail -f /dev/null"
 
 @pytest.fixture
 def instead_of_python(tmp_path, monkeypatch):
-    """Lets a few words of shell run in Python's place."""
+    """Lets words of shell run in Python's place, and returns the processes that they become."""
+    begin = subprocess.Popen
 
-    def put(text: str) -> None:
+    def put(text: str) -> list[subprocess.Popen[bytes]]:
         path = tmp_path / "python"
-        path.write_text(f"#!/bin/bash\necho $$ >> {tmp_path}/numbers\n{text}\n", "utf-8")
+        path.write_text(f"#!/bin/bash\n{text}\n", "utf-8")
         path.chmod(0o755)
+        begun: list[subprocess.Popen[bytes]] = []
+
+        def note(*command, **options):
+            begun.append(begin(*command, **options))
+            return begun[-1]
+
         monkeypatch.setattr(sys, "executable", str(path))
+        monkeypatch.setattr(processes.subprocess, "Popen", note)
+        return begun
 
     return put
 
 
-def none_is_left(folder: Path) -> bool:
-    numbers = (folder / "numbers").read_text("utf-8").split()
-    for number in numbers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(number), 0)
-    return len(numbers) > 0
+def none_is_left(begun: list[subprocess.Popen[bytes]]) -> bool:
+    return len(begun) == 2 and all(process.poll() is not None for process in begun)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +69,14 @@ def test_one_process_needs_no_jax_and_two_are_told_how_to_get_it(monkeypatch):
 
 
 def test_all_that_never_come_are_named_and_stopped(tmp_path, instead_of_python):
-    instead_of_python(WAITS)
+    begun = instead_of_python(WAITS)
     with pytest.raises(TimeoutError, match=r"Process 1 and 2 of 2 did not come within .*=0,"):
         run_processes("module", [], 2, tmp_path / "log", wait_seconds=0)
-    assert none_is_left(tmp_path)
+    assert none_is_left(begun)
 
 
 def test_the_one_that_never_comes_is_named(tmp_path, instead_of_python, monkeypatch):
-    instead_of_python(f"{COMES}; {WAITS}")
+    begun = instead_of_python(f"{COMES}; {WAITS}")
     seen = Path.exists
 
     def exists(path, **options):  # of the sign of the second process, for ever
@@ -90,23 +95,23 @@ def test_the_one_that_never_comes_is_named(tmp_path, instead_of_python, monkeypa
     monkeypatch.setattr(processes.time, "monotonic", clock)
     with pytest.raises(TimeoutError, match=r"Process 2 of 2 did not come within .*=60,"):
         run_processes("module", [], 2, tmp_path / "log", wait_seconds=60)
-    assert none_is_left(tmp_path)
+    assert none_is_left(begun)
 
 
 def test_when_one_fails_the_others_are_stopped(tmp_path, instead_of_python):
-    instead_of_python(f'[ "${{@: -1}}" = 1 ] && {{ echo no memory; exit 3; }}; {WAITS}')
+    begun = instead_of_python(f'[ "${{@: -1}}" = 1 ] && {{ echo no memory; exit 3; }}; {WAITS}')
     codes = run_processes("module", [], 2, tmp_path / "log")
     assert codes == [None, 3]
     assert "no memory" in (tmp_path / "log").read_text("utf-8")
-    assert none_is_left(tmp_path)
+    assert none_is_left(begun)
 
 
 def test_all_can_be_stopped_at_a_look(tmp_path, instead_of_python):
-    instead_of_python(WAITS)
+    begun = instead_of_python(WAITS)
     looks = itertools.count()
     codes = run_processes("module", [], 2, tmp_path / "log", at_each_look=lambda: next(looks) > 2)
     assert codes == [None, None]
-    assert none_is_left(tmp_path)
+    assert none_is_left(begun)
 
 
 def test_a_process_ends_with_the_one_that_has_started_it(tmp_path):
