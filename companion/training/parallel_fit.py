@@ -102,7 +102,6 @@ def fit_in_processes(
         finally:
             bar.close()
         if any(codes):
-            print((place / _LOG).read_text()[-6000:])
             raise ChildProcessError(_failure(codes, place / _LOG))
         loop.resume(epochs)
 
