@@ -16,7 +16,7 @@ from companion.models.classifiers import build_image_classifier
 from companion.preprocessing.pictures import read_pictures
 from companion.tasks.folder import read_folder, refusing, restore_weights, weights_of, write_folder
 from companion.tasks.labels import encode_labels, hold_out
-from companion.tasks.parameters import check_parameters
+from companion.tasks.parameters import check_parameters, plain_parameters
 from companion.training.trainer import History, Trainer
 
 import_extra("sklearn", "train")  # where it is missing, say how to install it
@@ -79,8 +79,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, with NumPy's numbers as Python's."""
-        values: dict[str, Any] = self.get_params()
-        return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        return plain_parameters(self.get_params())
 
     def fit(
         self,

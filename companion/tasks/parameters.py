@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from companion._common.checking import UsageError
 
-__all__ = ["check_parameters"]
+__all__ = ["check_parameters", "plain_parameters"]
 
 
 # The least and the most; the most keep one batch of a loaded model within a laptop's memory.
@@ -59,3 +61,21 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             continue
         if not is_right:
             raise UsageError(f"{name} is {value!r}; it must be {allowed}.")
+
+
+def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a task with NumPy's numbers as Python's, as a file can hold them.
+
+    Args:
+        parameters: Dictionary from names of parameters to values.
+
+    Returns:
+        Dictionary of the same names.
+
+    Example:
+
+    >>> import numpy as np
+    >>> plain_parameters({"seed": np.int64(1), "split": "word"})
+    {'seed': 1, 'split': 'word'}
+    """
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()}

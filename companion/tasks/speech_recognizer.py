@@ -18,7 +18,7 @@ from companion.models.recognizers import build_speech_recognizer
 from companion.preprocessing.sound import cut_at_pauses, log_mel
 from companion.tasks.folder import read_folder, refusing, restore_weights, weights_of, write_folder
 from companion.tasks.labels import hold_out
-from companion.tasks.parameters import check_parameters
+from companion.tasks.parameters import check_parameters, plain_parameters
 from companion.training.trainer import History, Trainer
 
 import_extra("sklearn", "train")  # where it is missing, say how to install it
@@ -84,8 +84,7 @@ class SpeechRecognizer(BaseEstimator):  # type: ignore[misc]
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, with NumPy's numbers as Python's."""
-        values: dict[str, Any] = self.get_params()
-        return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        return plain_parameters(self.get_params())
 
     def fit(
         self,

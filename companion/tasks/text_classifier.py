@@ -23,7 +23,7 @@ from companion.tasks.folder import (
     write_folder,
 )
 from companion.tasks.labels import check_threshold, choose_classes, encode_labels, hold_out
-from companion.tasks.parameters import check_parameters
+from companion.tasks.parameters import check_parameters, plain_parameters
 from companion.training.trainer import History, Trainer
 
 import_extra("sklearn", "train")  # where it is missing, say how to install it
@@ -117,8 +117,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor, with NumPy's numbers as Python's."""
-        values: dict[str, Any] = self.get_params()
-        return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+        return plain_parameters(self.get_params())
 
     def fit(
         self,
