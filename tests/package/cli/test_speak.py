@@ -6,32 +6,11 @@ import os
 import sys
 import wave
 
-import numpy as np
 import pytest
 
 from companion.models.pretrained import voices
 
 pytest.importorskip("scipy")
-
-
-class Voice:
-    """Says a second of a tone for each sentence, and remembers the sentences."""
-
-    def __init__(self, name="piper-joe"):
-        self.heard = []
-
-    def say(self, texts, sample_rate):
-        """Returns a sound for each text."""
-        self.heard += texts
-        return [np.full(sample_rate, 0.5, np.float32) for _ in texts]
-
-
-@pytest.fixture
-def voice(monkeypatch):
-    """A voice in place of the packaged one."""
-    voice = Voice()
-    monkeypatch.setattr(voices, "load_voice", lambda name: voice)
-    return voice
 
 
 def seconds(path):
