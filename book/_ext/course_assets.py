@@ -55,14 +55,14 @@ def copy_assets(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     site = Path(app.outdir)
-    pages = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
+    files = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    pages = list(files.values())
     if any(app.config.mathjax_path in page for page in pages):
         copy_mathjax(site / "_static" / "mathjax")
     if any(f'data-vega="{VEGA_FILE}"' in page for page in pages):
         write_vega(site / "_static" / VEGA_FILE)
     cut_icons(pages, site / "_static" / "scripts" / "fontawesome.js")
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
+    for page, text in files.items():
         page.write_text(size_pictures(text, page.parent), encoding="utf-8")
 
 
