@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,7 @@ from bs4 import BeautifulSoup, Tag
 LOADS = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
 CSS_LOAD = re.compile(r"""(?:@import\s+(?:url\()?|url\()\s*["']?([^"')\s;]+)""")
 OUTSIDE = re.compile(r"^(?:https?:)?//", re.I)
+PACKED = {".png", ".webp", ".jpg", ".woff", ".woff2"}
 FILE_NAME = re.compile(r"[\\/]|\.(?:png|jpe?g|gif|svg|webp)\b", re.I)
 
 
@@ -39,6 +41,13 @@ def style_loads(style: Path) -> list[str]:
     """Every address that a style sheet loads, except pictures that it holds itself."""
     found = CSS_LOAD.findall(style.read_text(encoding="utf-8"))
     return [address for address in found if not address.startswith("data:")]
+
+
+@cache
+def sent_bytes(file: Path) -> int:
+    """The bytes of a file as a server sends it: text is made smaller by gzip."""
+    content = file.read_bytes()
+    return len(content) if file.suffix in PACKED else len(gzip.compress(content))
 
 
 def outside_loads(site: Path) -> list[str]:

@@ -73,6 +73,26 @@ def test_only_pages_with_formulas_load_mathjax(site: Site) -> None:
         assert ("mathjax/" in text) == ('class="math' in text), page.name
 
 
+def test_what_every_page_loads_is_one_stylesheet_and_two_scripts(site: Site) -> None:
+    shared = [
+        {
+            tag.get("href") or tag["src"]
+            for tag in checks.read(page).select("link[rel=stylesheet], script[src]")
+        }
+        for page in site.folder.glob("book/0*/*.html")
+    ]
+    assert sorted(re.sub(r".*/|\?.*", "", file) for file in set.intersection(*shared)) == [
+        "all-first.js",
+        "all-later.js",
+        "all-styles.css",
+    ]
+
+
+def test_large_pictures_are_stored_in_few_bytes(site: Site) -> None:
+    large = [one.name for one in site.folder.glob("_images/*.png") if one.stat().st_size > 20_000]
+    assert large == []
+
+
 @pytest.mark.parametrize("script", ["searchindex.js", "search_counts.js", "sphinx_highlight.js"])
 def test_only_the_search_loads_what_it_needs(script: str, site: Site) -> None:
     for page in checks.pages(site.folder):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
@@ -21,6 +24,7 @@ sys.path.append(str(ROOT / "book" / "_ext"))
 
 import course_access
 import course_assets
+import course_bundles
 import course_launch
 import course_search
 import course_text
@@ -118,11 +122,23 @@ def test_a_page_loads_the_scripts_that_it_uses(
 
 
 def test_icons_that_no_page_shows_are_cut(tmp_path: Path) -> None:
-    script = tmp_path / "icons.js"
     house = 'house:[576,512,[127968,"home"],"f015","M5"],'
-    script.write_text(f'var s={{{house}"arrow-up":[1,2,[],"f062","M1"],x:[1,2,[],"f1","M"]}};')
-    course_assets.cut_icons(['<i class="fas fa-home"></i><i class="fa-solid fa-x">'], script)
-    assert script.read_text() == f'var s={{{house}x:[1,2,[],"f1","M"]}};'
+    script = f'var s={{{house}"arrow-up":[1,2,[],"f062","M1"],x:[1,2,[],"f1","M"]}};'
+    home = '.fa-home:before,.fa-house:before{content:"\\f015"}'
+    style = f'.fa{{x:y}}{home}.fa-arrow-up:before{{content:"\\f062"}}.fa-x:before{{content:"\\f1"}}'
+    page = '<i class="fas fa-home"></i><i class="fa-solid fa-x">'
+    for content, gone in ((script, '"arrow-up":[1,2,[],"f062","M1"],'), (style, "f062")):
+        file = tmp_path / "icons"
+        file.write_text(content)
+        icon = course_assets.ICONS[
+            "scripts/fontawesome.js" if content is script else "styles/pydata-sphinx-theme.css"
+        ]
+        course_assets.cut_icons([page], file, icon)
+        left = file.read_text()
+        assert gone in content
+        assert gone not in left
+        assert left.count("home") == left.count("house") == 1
+        assert left.count("x:") == content.count("x:")
 
 
 def test_a_picture_states_its_size_and_waits_until_it_is_near(tmp_path: Path) -> None:
@@ -134,6 +150,80 @@ def test_a_picture_states_its_size_and_waits_until_it_is_near(tmp_path: Path) ->
     expected = page.replace('<img alt="A" src="a.png"/>', sized)
     assert course_assets.size_pictures(page, tmp_path) == expected
     assert course_assets.size_pictures(expected, tmp_path) == expected
+
+
+def test_a_lighter_picture_shows_the_same_colours(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    for name, size in (("large", 90), ("small", 9)):
+        Image.fromarray(colours[:size]).save(tmp_path / f"{name}.png")
+    lighter = course_assets.lighten_pictures(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["large.webp", "small.png"]
+    with Image.open(tmp_path / "large.webp") as stored:
+        np.testing.assert_array_equal(np.asarray(stored), colours)
+    page = '<a href="../_images/large.png"><img src="_images/small.png"></a> large.png'
+    shown = page.replace("_images/large.png", "_images/large.webp")
+    assert course_assets.name_lighter(page, lighter) == shown
+
+
+def write_site(folder: Path, files: dict[str, str]) -> SimpleNamespace:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return SimpleNamespace(outdir=str(folder), builder=SimpleNamespace(format="html"))
+
+
+HEAD = """<link href="{0}_static/a/one.css?v=1" rel="stylesheet" />
+<link rel="stylesheet" href="{0}_static/two.css" />
+<link rel="preload" as="script" href="{0}_static/late.js?v=1" />
+<script src="{0}_static/one.js"></script>
+<script>let between = 1;</script>
+<script src="{0}_static/two.js"></script>
+{1}<script defer src="{0}_static/late.js?v=1"></script>
+<script defer="defer" src="{0}_static/later.js"></script>
+"""
+
+
+def test_what_all_pages_load_is_joined_and_the_rest_stays(tmp_path: Path) -> None:
+    own = '<script src="_static/own.js"></script>\n'
+    app = write_site(
+        tmp_path,
+        {
+            "index.html": HEAD.format("", own),
+            "book/page.html": HEAD.format("../", ""),
+            "_static/base.css": "b{background:url(b.png)}",
+            "_static/a/one.css": '@charset "UTF-8";@import "../base.css";a{src:url(../f/a.woff)}',
+            "_static/two.css": 'i{x:url("data:image/png;base64,AA")}',
+            "_static/one.js": '"use strict";\nconst one = 1',
+            "_static/two.js": "const two = between;\n//# sourceMappingURL=two.js.map",
+            "_static/late.js": "late()",
+            "_static/later.js": "later()",
+        },
+    )
+    course_bundles.join(app, None)
+    style, first, later = (
+        (tmp_path / "_static" / f"all-{name}").read_text()
+        for name in ("styles.css", "first.js", "later.js")
+    )
+    assert style.split() == [
+        "b{background:url(b.png)}",
+        "a{src:url(f/a.woff)}",
+        'i{x:url("data:image/png;base64,AA")}',
+    ]
+    assert first.startswith(";")
+    assert first.index("const one") < first.index("const two")
+    assert "sourceMapping" not in first
+    assert later.index("late()") < later.index("later()")
+    index = (tmp_path / "index.html").read_text()
+    assert re.findall(r'(?:src|href)="([^"?]+)', index) == [
+        "_static/all-styles.css",
+        "_static/all-first.js",
+        "_static/own.js",
+        "_static/all-later.js",
+    ]
+    assert index.index("let between") < index.index("all-first.js")
+    assert "../_static/all-first.js?v=" in (tmp_path / "book/page.html").read_text()
+    course_bundles.join(app, None)
+    assert (tmp_path / "index.html").read_text() == index
 
 
 def test_a_description_is_the_first_paragraph_cut_at_a_word() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.site.conftest import PAGES, Opened
+from tests.site import checks
+from tests.site.conftest import PAGES, Opened, Site
 from tests.site.explorers import EXPLORERS, SHOWN, Explorer, explorers_of, find, read, shown_at
 from tests.site.visits import axe_violations, overflow, start_explorers
 from tools.notebooks import ROOT, notebooks, toc_entries
@@ -22,6 +23,7 @@ OPENINGS = [entry for entry in toc_entries(ROOT) if re.search(r"/\d\d_\w+/index$
 LESSONS = [f"book/{notebook.key}" for notebook in notebooks(ROOT)]
 WINDOW = {"width": 1280, "height": 800}
 VIEW = {"viewport": WINDOW, "color_scheme": "light"}
+MOST_REQUESTS, MOST_BYTES = 20, 600_000
 each_page = pytest.mark.parametrize("name", PAGES)
 each_lesson = pytest.mark.parametrize("name", LESSONS)
 each_page_with_explorers = pytest.mark.parametrize(
@@ -84,6 +86,15 @@ def desk(name: str, opened: Opened, address: str) -> Page:
 @each_page
 def test_asks_no_other_host_for_anything(name: str, desk: Page, opened: Opened) -> None:
     assert opened.seen.outside == []
+
+
+@each_page
+def test_the_first_view_is_light(
+    name: str, desk: Page, opened: Opened, address: str, site: Site
+) -> None:
+    files = [url.removeprefix(address).partition("?")[0] for url in opened.seen.first_view]
+    assert len(files) <= MOST_REQUESTS
+    assert sum(checks.sent_bytes(site.folder / file) for file in set(files)) <= MOST_BYTES
 
 
 @each_page

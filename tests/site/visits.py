@@ -45,6 +45,8 @@ class Visit:
 
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    first_view: list[str] = field(default_factory=list, compare=False)
+    """The addresses that were asked for until the page was loaded and its formulas set."""
 
 
 def open_page(browser: Browser, base: str, name: str, visit: Visit, **options: Any) -> Page:
@@ -56,6 +58,9 @@ def go_to(context: BrowserContext, base: str, name: str, visit: Visit) -> Page:
     """Open a page in a new tab, and wait until its formulas are set."""
     page = context.new_page()
     page.set_default_timeout(15_000)
+
+    def listed(request: Request) -> None:
+        visit.first_view.append(request.url)
 
     def asked(request: Request) -> None:
         if not request.url.startswith((base, "data:", "blob:")):
@@ -69,6 +74,7 @@ def go_to(context: BrowserContext, base: str, name: str, visit: Visit) -> Page:
         if message.type == "error":
             visit.errors.append(message.text)
 
+    page.on("request", listed)
     page.on("request", asked)
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on("requestfailed", lambda request: visit.errors.append(f"not loaded: {request.url}"))
@@ -76,6 +82,7 @@ def go_to(context: BrowserContext, base: str, name: str, visit: Visit) -> Page:
     page.on("console", said)
     page.goto(f"{base}{name}.html", wait_until="load")
     page.evaluate("window.MathJax?.startup?.promise")
+    page.remove_listener("request", listed)
     return page
 
 
