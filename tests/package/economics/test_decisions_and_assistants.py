@@ -168,6 +168,14 @@ def test_decisions_must_be_as_many_as_events() -> None:
         value_per_case([0, 1], [1], **COSTS)
 
 
+def test_events_and_costs_of_a_case_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^events must hold only 0 and 1"):
+        value_per_case([0, 2], [0, 1], **COSTS)
+    for name in COSTS:
+        with pytest.raises(ValueError, match=f"^{name} must be a number"):
+            value_per_case([0, 1], [0, 1], **COSTS | {name: -1})
+
+
 ENDS = st.tuples(*[st.floats(0, 1)] * 3).map(sorted)
 RATES = ("task_share", "adoption", "realised_share")
 
@@ -293,7 +301,7 @@ def test_a_plain_number_is_no_range_and_years_and_draws_must_be_there() -> None:
         with pytest.raises(ValueError, match="must be a"):
             replace(model, **change)
     for number in (0, 1.5, "many"):
-        with pytest.raises(ValueError, match=f"a whole number of at least 1, but is {number!r}"):
+        with pytest.raises(ValueError, match=f"num_samples must be a whole .* {number!r}"):
             simulate_value(model, num_samples=number)
 
 
@@ -314,6 +322,9 @@ def test_a_seed_fixes_the_draws_and_another_changes_them() -> None:
     )
     assert (first == again).all()
     assert (first != other).all()
+    asked_for_less = simulate_value(model)
+    assert len(asked_for_less.return_usd) == 10_000
+    assert (asked_for_less.return_usd == simulate_value(model, seed=0).return_usd).all()
 
 
 @pytest.mark.parametrize(("name", "rises"), [("hours", True), ("switch_cost_usd", False)])

@@ -84,6 +84,13 @@ def test_an_unknown_key_names_those_spelled_alike() -> None:
         facts["imdb_ltsm_acuracy"]
     assert isinstance(caught.value, KeyError)
     assert str(caught.value).startswith("There is no fact 'imdb_ltsm_acuracy'.")
+    with pytest.raises(UnknownFactError) as caught:
+        facts["gpt_parameters"]
+    near = str(caught.value).partition("Spelled alike: ")[2].rstrip(".").split(", ")
+    assert len(near) == 3
+    assert all(name in facts for name in near)
+    with pytest.raises(UnknownFactError, match=r"Spelled alike: none"):
+        facts["%%%%"]
 
 
 def test_a_review_date_that_has_passed_is_listed_the_day_after(tmp_path: Path) -> None:

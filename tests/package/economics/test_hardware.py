@@ -130,6 +130,9 @@ def test_activations_are_counted_token_by_token_and_pair_by_pair(
         "batch_size": batch,
     }
     bare = activation_bytes(**shape)
+    # the published count: 34 bytes for each token and each number of the width
+    assert bare == layers * batch * length * 34 * width
+    assert activation_bytes(**shape | {"batch_size": 1}) * batch == bare
     assert bare == layers * batch * activation_bytes(**shape | {"num_layers": 1, "batch_size": 1})
     pairs = activation_bytes(**shape, keep_attention=True) - bare
     # a table of softmax and one of dropout's input in 16 bits, and a mask of one byte
@@ -227,19 +230,25 @@ def test_devices_hold_the_numbers_of_the_facts_in_base_units() -> None:
 
 ACTIVATIONS = {"num_layers": 1, "hidden_dim": 1, "num_heads": 1, "sequence_length": 1}
 CACHE = {"num_layers": 1, "num_key_value_heads": 1, "head_dim": 1}
+KEPT = ("weight", "gradient", "optimizer_state")
 AMOUNTS: list[tuple[Callable[..., float], dict[str, Any], str]] = [
     (flops_per_token, {}, "parameters"),
     (training_flops, {"parameters": 1}, "tokens"),
     (weight_bytes, {}, "parameters"),
-    (training_bytes, {"parameters": 1}, "bytes_per_gradient"),
+    (training_bytes, {}, "parameters"),
+    *((training_bytes, {"parameters": 1}, f"bytes_per_{kept}") for kept in KEPT),
     (decode_seconds, {"bandwidth_bytes_per_second": 1}, "read_bytes"),
+    (decode_seconds, {"read_bytes": 1, "bandwidth_bytes_per_second": 1}, "flops"),
     (flops_utilisation, {"seconds": 1, "peak_flop_per_second": 1}, "flops"),
     (device_hours, {"peak_flop_per_second": 1, "utilisation": 1}, "flops"),
     (energy_kwh, {"hours": 1}, "power_watts"),
+    (energy_kwh, {"power_watts": 1}, "hours"),
     (emissions_kg, {"energy_kwh": 1}, "grams_per_kwh"),
+    (emissions_kg, {"grams_per_kwh": 1}, "energy_kwh"),
 ]
+ATTENTION = ("num_layers", "attention_dim", "sequence_length")
 WHOLE: list[tuple[Callable[..., float], dict[str, Any], str]] = [
-    *((flops_per_token, {"parameters": 1}, name) for name in ("num_layers", "sequence_length")),
+    *((flops_per_token, {"parameters": 1}, name) for name in ATTENTION),
     *((activation_bytes, ACTIVATIONS, name) for name in [*ACTIVATIONS, "batch_size"]),
     *((cache_bytes, CACHE | {"tokens": 1}, name) for name in [*CACHE, "tokens"]),
     (flops_utilisation, {"flops": 1, "seconds": 1, "peak_flop_per_second": 1}, "devices"),
@@ -254,6 +263,7 @@ POSITIVE: list[tuple[Callable[..., float], dict[str, Any], str]] = [
         "peak_flop_per_second",
     ),
     (flops_utilisation, {"flops": 1, "peak_flop_per_second": 1}, "seconds"),
+    (flops_utilisation, {"flops": 1, "seconds": 1}, "peak_flop_per_second"),
     (device_hours, {"flops": 1, "utilisation": 1}, "peak_flop_per_second"),
 ]
 
@@ -295,6 +305,22 @@ def test_a_utilisation_is_a_share(wrong: Any) -> None:
 def test_an_overhead_below_one_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="overhead must be at least 1"):
         energy_kwh(1, 1, overhead=wrong)
+
+
+def test_what_is_not_said_is_one_device_one_text_and_no_attention() -> None:
+    shape = {"num_layers": 2, "hidden_dim": 3, "num_heads": 1, "sequence_length": 5}
+    assert activation_bytes(**shape) == activation_bytes(**shape, batch_size=1)
+    speed: dict[str, Any] = {"seconds": 2, "peak_flop_per_second": 10}
+    assert flops_utilisation(5, **speed) == flops_utilisation(5, **speed, devices=1) == 0.25
+    assert flops_per_token(7, num_layers=2, attention_dim=3) == flops_per_token(7)
+    assert flops_per_token(7, num_layers=2, sequence_length=3) == flops_per_token(7)
+    assert flops_per_token(7, attention_dim=2, sequence_length=3) == flops_per_token(7)
+
+
+def test_the_ends_are_allowed() -> None:
+    assert cache_bytes(0, num_layers=1, num_key_value_heads=1, head_dim=1) == 0
+    assert device_hours(3600, peak_flop_per_second=1, utilisation=1) == 1
+    assert energy_kwh(1000, 1) == energy_kwh(1000, 1, overhead=1) == 1
 
 
 def test_operations_without_a_peak_are_refused() -> None:

@@ -44,11 +44,18 @@ def test_below_the_break_even_the_api_is_cheaper_and_above_the_own_model(api, ow
 
 
 @pytest.mark.parametrize("wrong", [-1, math.nan, math.inf, "10", None, True])
-def test_an_impossible_amount_is_named(wrong):
-    with pytest.raises(ValueError, match="fixed_usd must be a number of at least 0"):
-        break_even_requests(0.1, fixed_usd=wrong)
-    with pytest.raises(ValueError, match="tokens_in must be a number of at least 0"):
-        token_cost_usd("gpt-6-luna", requests=1, tokens_in=wrong, tokens_out=1)
+@pytest.mark.parametrize(
+    ("formula", "amounts"),
+    [
+        (break_even_requests, {"request_usd": 1, "fixed_usd": 1, "own_request_usd": 1}),
+        (token_cost_usd, {"requests": 1, "tokens_in": 1, "tokens_out": 1}),
+    ],
+)
+def test_an_impossible_amount_is_named(formula, amounts, wrong):
+    model = {"model": "gpt-6-luna"} if formula is token_cost_usd else {}
+    for name in amounts:
+        with pytest.raises(ValueError, match=f"{name} must be a number of at least 0"):
+            formula(**model, **amounts | {name: wrong})
 
 
 def test_an_unknown_model_gets_a_close_match():
