@@ -6,6 +6,7 @@ that are held back. Each network then hears new voices, new orders of words, ano
 synthesiser and two kinds of noise. Whisper hears the same, everyday sentences, noise and silence.
 What they wrote is kept in ``companion/data/measured/speech.json``. Parts that the file holds are
 not done again; delete it to start over. It takes about half an hour of two cores.
+With ``--real FOLDER`` only real recordings are heard, see ``benchmarks.speech_real``.
 """
 
 from __future__ import annotations
@@ -417,9 +418,16 @@ def _keep(file: Path, found: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures and keeps the results."""
+    from benchmarks import speech_real
+
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("file", nargs="?", type=Path, default=FILE)
-    measure(options.parse_args(arguments).file)
+    options.add_argument("--real", type=Path, metavar="FOLDER", nargs="?", const=speech_real.FOLDER)
+    chosen = options.parse_args(arguments)
+    if chosen.real:
+        speech_real.measure(chosen.real, chosen.file)
+    else:
+        measure(chosen.file)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from typing import Any
 
 import jiwer
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import speech
+from benchmarks import speech, speech_real
 from companion import data, preprocessing
 from tools.cells import run_cells
 
@@ -27,7 +28,7 @@ def page() -> dict[str, Any]:
     stored = data.load_measurements("speech")
     start: dict[str, Any] = {"np": np, "re": re, "stored": stored, "pairwise": itertools.pairwise}
     start |= {"runs": stored["runs"], "best": stored["best"], "WORDS": stored["words"]}
-    start |= {"preprocessing": preprocessing, "product": itertools.product}
+    start |= {"preprocessing": preprocessing, "product": itertools.product, "textwrap": textwrap}
     return start
 
 
@@ -93,3 +94,26 @@ def test_the_stored_scores_are_those_of_the_stored_words(score: dict[str, Any]) 
 def test_whispers_words_are_compared_without_capitals_and_signs(score: dict[str, Any]) -> None:
     normal = run_cells(PAGE, "parts", "whisper-rates", **score, PARTS={})["normal"]
     assert normal("It's 739, yes!") == ["it's", "seven", "three", "nine", "yes"]
+
+
+def test_real_prompts_are_scored_as_the_benchmark_scored_them(score: dict[str, Any]) -> None:
+    start = score | {"PARTS": {}}
+    page = run_cells(PAGE, "parts", "whisper-rates", "real-rates", **start)
+    for kind in ("real", "neural voice", "eSpeak's voices"):
+        rows = page["prompt_rows"](page["real"]["said"][kind])
+        assert rows[:, 0].tolist() == page["real"]["wrong"][kind]
+        assert rows[:, 1].tolist() == page["real"]["words"][kind]
+    for text in (*page["person"], "It's 739, yes!"):
+        assert page["normal"](text) == speech_real.normal(text)
+
+
+def test_a_digit_is_wrong_unless_it_and_nothing_else_is_written(score: dict[str, Any]) -> None:
+    page = run_cells(PAGE, "digit-errors", **score)
+    for kind in page["KINDS"]:
+        for rate, speakers in zip(
+            page["digit_errors"](kind),
+            page["stored"]["real"]["network"]["single"][kind],
+            strict=True,
+        ):
+            wrong = [said != "0123456789"[i] for row in speakers for i, said in enumerate(row)]
+            assert np.isclose(rate, sum(wrong) / len(wrong))

@@ -1,0 +1,115 @@
+"""What real recordings gave: the transcripts that we typed, and scores that follow from words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import pytest
+import yaml
+
+from benchmarks import speech, speech_real
+from companion.data import load_measurements
+
+
+@pytest.fixture(scope="module")
+def real() -> dict[str, Any]:
+    found: dict[str, Any] = load_measurements("speech")["real"]
+    return found
+
+
+def test_at_least_a_hundred_prompts_are_typed_and_none_comes_twice() -> None:
+    lines = speech_real.PROMPTS.read_text("utf-8").splitlines()
+    names = [line.split(":")[0] for line in lines if not line.startswith("#")]
+    meant = speech_real.prompts()
+    assert len(meant) >= 100
+    assert sorted(names) == sorted(set(names)) == sorted(meant)  # YAML would keep the last of two
+    assert len(set(meant.values())) == len(meant)
+
+
+def test_a_prompt_is_a_few_plain_words() -> None:
+    for text in speech_real.prompts().values():
+        assert text.split() == speech_real.normal(text)
+        assert 3 <= len(text.split()) <= 25
+
+
+def test_what_was_meant_is_what_was_typed(real: dict[str, Any]) -> None:
+    found = real["whisper"]
+    assert found["meant"] == yaml.safe_load(speech_real.PROMPTS.read_text("utf-8"))
+    assert list(found["meant"]) == list(speech_real.prompts())  # what was said has their order
+
+
+def test_the_stored_errors_are_those_of_the_stored_words(real: dict[str, Any]) -> None:
+    found, texts = real["whisper"], list(real["whisper"]["meant"].values())
+    spoken = {"real": texts, "real digits": speech.WORDS[: speech_real.DIGITS]}
+    for kind, said in found["said"].items():
+        meant = [speech_real.normal(text) for text in spoken.get(kind, texts[:: found["every"]])]
+        pairs = list(zip([speech_real.normal(text) for text in said], meant, strict=True))
+        assert found["words"][kind] == [len(b) for _, b in pairs]
+        assert found["wrong"][kind] == [speech.edits(a, b) for a, b in pairs]
+        usual = jiwer.wer([" ".join(b) for _, b in pairs], [" ".join(a) for a, _ in pairs])
+        assert np.isclose(sum(found["wrong"][kind]) / sum(found["words"][kind]), usual)
+
+
+def test_each_network_heard_all_digits_of_each_speaker(real: dict[str, Any]) -> None:
+    found = real["network"]
+    assert np.shape(found["triples"]) == (speech_real.TRIPLES, 3)
+    for kind in ("real", "neural voice", "eSpeak's voices"):
+        assert len(found["single"][kind]) == len(found["joined"][kind]) == len(speech.SEEDS)
+        for single, joined in zip(found["single"][kind], found["joined"][kind], strict=True):
+            assert {len(row) for row in single} == {speech_real.DIGITS}
+            assert len(joined) == speech_real.TRIPLES
+
+
+def test_the_networks_that_were_trained_again_write_what_was_stored(real: dict[str, Any]) -> None:
+    assert len(real["network"]["again"]) == len(speech.SEEDS)
+    assert min(real["network"]["again"]) > 0.9
+
+
+def test_a_folder_without_the_recordings_is_refused_with_what_to_install(tmp_path: Path) -> None:
+    file = tmp_path / "speech.json"
+    file.write_text(json.dumps({"best": {}}))
+    with pytest.raises(SystemExit, match="asterisk-core-sounds-en-wav"):
+        speech.main([str(file), "--real", str(tmp_path / "nowhere")])
+    assert json.loads(file.read_text()) == {"best": {}}
+
+
+def test_a_file_without_networks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech_real, "check", lambda folder: None)
+    with pytest.raises(SystemExit, match=r"run python -m benchmarks\.speech first"):
+        speech_real.measure(tmp_path, tmp_path / "none.json")
+
+
+def test_parts_that_the_file_holds_are_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "speech.json"
+    file.write_text(json.dumps({"best": {}, "runs": 7, "real": {"network": 1}}))
+    monkeypatch.setattr(speech_real, "check", lambda folder: None)
+    monkeypatch.setattr(speech_real, "whisper", lambda folder: 2)
+    speech_real.measure(tmp_path, file)
+    assert json.loads(file.read_text()) == {
+        "best": {},
+        "runs": 7,
+        "real": {"network": 1, "whisper": 2},
+    }
+
+
+def test_the_telephone_keeps_low_tones_and_drops_high_ones() -> None:
+    time = np.arange(16_000) / 16_000
+    low, high = (np.sin(2 * np.pi * pitch * time) for pitch in (500, 6_000))
+    inside = slice(1_000, -1_000)
+    assert np.allclose(speech_real.as_on_the_telephone(low)[inside], low[inside], atol=0.01)
+    assert np.abs(speech_real.as_on_the_telephone(high)[inside]).max() < 0.01
+
+
+def test_joined_numbers_are_made_of_the_speakers_in_turn() -> None:
+    speakers = [[np.full(1, 10 * k + digit) for digit in range(10)] for k in range(2)]
+    numbers = speech_real.joined(speakers)
+    for i, (row, sound) in enumerate(zip(speech_real.triples(), numbers, strict=True)):
+        assert sound.tolist() == [10 * (i % 2) + digit for digit in row]
