@@ -57,6 +57,19 @@ def test_where_every_answer_is_wrong_none_is_given() -> None:
     assert abstention_curve([0, 0], [0.1, 0.9]).threshold_for_error(0.5) == math.inf
 
 
+def test_an_error_that_is_just_reached_is_allowed() -> None:
+    curve = abstention_curve([1] * 9 + [0], np.arange(10, 0, -1))
+    assert curve.threshold_for_error(0.1) == 1
+    assert curve.threshold_for_error(0.1 - 1e-6) == 2
+    assert curve.threshold_for_error(1) == 1
+
+
+def test_of_equally_sure_cases_the_earlier_is_answered_first() -> None:
+    sure = [1.0] * 40
+    right = [1, 0] * 20
+    assert abstention_curve(right, sure).accuracy.tolist() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("right", "confidences"),
     [

@@ -172,13 +172,51 @@ def test_a_function_of_another_shape_is_refused() -> None:
         occlusion(lambda x: x, [[1.0, 2.0]])
 
 
+@pytest.mark.parametrize("sides", [(5,), (3, 4)])
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_a_place_gets_the_mean_fall_over_the_windows_that_cover_it(
+    sides: tuple[int, ...], window: int
+) -> None:
+    rng = np.random.default_rng(window)
+    x, asked = rng.normal(size=(2, *sides)), []
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        return np.tanh(rows.reshape(len(rows), -1) @ np.arange(1, np.prod(sides) + 1))
+
+    def counted(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return score(rows)
+
+    found = occlusion(counted, x, window=window)
+    falls: dict[tuple[int, ...], list[Any]] = {place: [] for place in np.ndindex(sides)}
+    corners = list(np.ndindex(*(side - window + 1 for side in sides)))
+    for corner in corners:
+        covered = x.copy()
+        inside = tuple(slice(at, at + window) for at in corner)
+        covered[(slice(None), *inside)] = 0
+        for place in np.ndindex(*[window] * len(sides)):
+            at = tuple(a + b for a, b in zip(corner, place, strict=True))
+            falls[at].append(score(x) - score(covered))
+    for place, each in falls.items():
+        assert found[(slice(None), *place)] == pytest.approx(np.mean(each, axis=0))
+    assert sum(asked) == len(x) * (1 + len(corners))  # as it is, and once for each window
+
+
+def test_what_is_not_said_is_a_path_of_32_steps_from_zero() -> None:
+    _, gradient = network(0)
+    x, _ = rows(0)
+    said = integrated_gradients(gradient, x, np.zeros(6), steps=32)
+    assert (integrated_gradients(gradient, x) == said).all()
+    assert (gradient_times_input(gradient, x) == gradient(x) * x).all()
+
+
 @pytest.mark.parametrize("steps", [0, -1, 1.5, True, "8"])
 def test_a_way_needs_a_whole_number_of_steps(steps: Any) -> None:
-    with pytest.raises(ValueError, match="steps"):
+    with pytest.raises(ValueError, match=r"^steps"):
         integrated_gradients(lambda x: x, [[1.0]], steps=steps)
 
 
 @pytest.mark.parametrize("window", [0, 3, 1.5])
 def test_a_window_must_fit_in(window: Any) -> None:
-    with pytest.raises(ValueError, match="window"):
+    with pytest.raises(ValueError, match=r"^window"):
         occlusion(lambda x: x.sum(axis=(1, 2)), np.ones((1, 2, 4)), window=window)

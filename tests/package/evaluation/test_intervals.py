@@ -165,6 +165,7 @@ def test_a_format_applies_to_all_three_numbers(
         (lambda: calibration(["0"], [0.5]), "labels must hold only 0 and 1"),
         (lambda: accuracy_interval([1], [1], level=95), "between 0 and 1, for example 0.95"),
         (lambda: difference_interval([1], [1], [1, 0]), "predictions_b 2"),
+        (lambda: difference_interval([1], [1, 0], [1]), "and predictions_a 2"),
         (lambda: bootstrap_interval(np.mean), "same number of rows"),
         (lambda: bootstrap_interval(np.mean, []), "at least one"),
         (lambda: bootstrap_interval(np.mean, [1, 2], [1]), r"\[\(2,\), \(1,\)\]"),

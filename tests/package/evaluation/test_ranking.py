@@ -116,19 +116,45 @@ def _good(**changes: Any) -> dict[str, Any]:
         ({"scores": np.empty((0, 3))}, "one row a user"),
         ({"relevant": [[0, 2, 0]]}, "relevant must be a table of True and False"),
         ({"relevant": [[0, 1]]}, "relevant must be a table of True and False"),
-        ({"relevant": [[0, 0, 0]]}, "nothing relevant"),
+        ({"relevant": [[0, 0, 0]]}, "1 users have nothing relevant, the first is user 0"),
         ({"seen": [[0, 1, 0]]}, "both relevant and seen"),
         ({"seen": [[1, 0, 0]], "k": 3}, "user 0 has 2"),
-        ({"seen": [1, 0, 0]}, "seen must be"),
+        ({"seen": [1, 0, 0]}, "^seen must be"),
         ({"k": 4}, "smaller k"),
-        ({"k": 0}, "k"),
-        ({"k": 1.5}, "k"),
+        ({"k": 0}, "^k must"),
+        ({"k": 1.5}, "^k must"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(metric: Any, changes: Any, message: str) -> None:
     metric(**_good())
     with pytest.raises(ValueError, match=message):
         metric(**_good(**changes))
+
+
+def test_the_users_that_cannot_be_ranked_are_counted_and_the_first_is_named() -> None:
+    scores, relevant = np.arange(12.0).reshape(4, 3), np.zeros((4, 3), bool)
+    relevant[0, 1] = relevant[2, 1] = True
+    with pytest.raises(ValueError, match=r"^2 users have nothing relevant, the first is user 1"):
+        recall_at_k(scores, relevant, k=1)
+    relevant[:, 1] = True
+    seen = np.zeros((4, 3), bool)
+    seen[2:, 1] = True
+    with pytest.raises(ValueError, match=r"^For 2 users, the first is user 2, an item is"):
+        recall_at_k(scores, relevant, k=1, seen=seen)
+
+
+def test_a_list_has_ten_items_unless_another_number_is_asked_for() -> None:
+    scores, relevant, seen = case(5, items=40)
+    assert (top_items(scores, seen=seen) == top_items(scores, k=10, seen=seen)).all()
+    for metric in (recall_at_k, ndcg_at_k):
+        assert (metric(scores, relevant) == metric(scores, relevant, k=10)).all()
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 300))
+@settings(max_examples=25, deadline=None)
+def test_a_list_is_the_head_of_the_whole_order(seed: int, k: int) -> None:
+    scores = np.random.default_rng(seed).integers(0, 90, (3, 300))  # with many ties
+    assert (top_items(scores, k=k) == np.argsort(-scores, axis=1, kind="stable")[:, :k]).all()
 
 
 def test_first_hits_are_the_places_found_by_walking_down_each_list():
