@@ -88,3 +88,16 @@ def test_the_attention_explorer_says_what_it_needs(page: dict[str, Any], wrong: 
         page["explore_attention"](
             **({"text": next(iter(page["looks"])), "head": 1, "place": 1} | wrong)
         )
+
+
+def test_the_exercise_on_customers_has_mistakes_with_answers_of_their_own() -> None:
+    parts: dict[str, Any] = {}
+    sizes = {"d": 64, "L": 2, "SIZES": {"sequence_length": 64}, "caches": []}
+    recorder = SimpleNamespace(Exercise=lambda name, **given: parts.update(given))
+    run_cells(
+        "04_practice/language_model",
+        *("cache-bytes", "exercise-cache"),
+        **{"np": np, "companion": companion, "teaching": recorder, **sizes},
+    )
+    answers = [parts["solution"], *parts["wrong"].values()]
+    assert len(set(answers)) == len(answers) > 2
