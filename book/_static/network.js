@@ -22,6 +22,21 @@
     return sums;
   };
 
+  const product = (x, weights) => addProduct(new Float32Array(weights.shape[1]), x, weights);
+
+  const normed = (x, scale, epsilon) => {
+    const square = x.reduce((sum, value) => sum + value * value, 0) / x.length;
+    return x.map((value, i) => value / Math.sqrt(square + epsilon) * scale[i]);
+  };
+
+  // Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: wrong by 1.5e-7 at most.
+  const ERF = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
+  const erf = (x) => {
+    const t = 1 / (1 + 0.3275911 * Math.abs(x));
+    return Math.sign(x) * (1 - t * ERF.reduce((sum, factor) => sum * t + factor, 0) * Math.exp(-x * x));
+  };
+  const gelu = (x) => x * (1 + erf(x / Math.SQRT2)) / 2;
+
   const LAYERS = {
     Embedding: ({ arrays: [table] }) => {
       const [, width] = table.shape;
@@ -93,6 +108,72 @@
       };
     },
 
+    // A row of vectors, each of which reads those before it. What stayed the same at the row's start
+    // is not computed again: its keys and values are kept.
+    DecoderBlock: ({ arrays: [attentionNorm, together, output, norm, up, down], heads, base, epsilon }) => {
+      const [, width] = output.shape;
+      const size = width / heads;
+      const shared = heads / ((together.shape[1] / size - heads) / 2); // heads for each key
+      const kept = { inputs: [], outputs: [], keys: [], values: [] };
+      // Pairs of numbers, the i-th of each half of a head, turned by an angle that grows with the place.
+      const turned = (vector, place) => {
+        const result = vector.slice();
+        const half = size / 2;
+        for (let first = 0; first < vector.length; first += size) {
+          for (let i = 0; i < half; i++) {
+            const angle = place * base ** (-i / half);
+            const [a, b] = [vector[first + i], vector[first + half + i]];
+            result[first + i] = a * Math.cos(angle) - b * Math.sin(angle);
+            result[first + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+          }
+        }
+        return result;
+      };
+      const attend = (query, place) => {
+        const result = new Float32Array(width);
+        for (let head = 0; head < heads; head++) {
+          const [from, other] = [head * size, Math.floor(head / shared) * size];
+          const scores = kept.keys.slice(0, place + 1).map((key) => {
+            let sum = 0;
+            for (let i = 0; i < size; i++) sum += query[from + i] * key[other + i];
+            return sum / Math.sqrt(size);
+          });
+          LAYERS.Softmax()(scores).forEach((share, t) => {
+            for (let i = 0; i < size; i++) result[from + i] += share * kept.values[t][other + i];
+          });
+        }
+        return result;
+      };
+      const step = (x, place) => {
+        const all = product(normed(x, attentionNorm, epsilon), together);
+        const keys = (together.shape[1] - width) / 2;
+        kept.keys[place] = turned(all.slice(width, width + keys), place);
+        kept.values[place] = all.slice(width + keys);
+        const read = addProduct(x.slice(), attend(turned(all.slice(0, width), place), place), output);
+        return addProduct(read.slice(), product(normed(read, norm, epsilon), up).map(gelu), down);
+      };
+      return (row) => {
+        let t = 0;
+        while (t < row.length && row[t] === kept.inputs[t]) t++;
+        for (; t < row.length; t++) kept.outputs[t] = step(row[t], t);
+        kept.inputs = row;
+        return kept.outputs.slice(0, row.length);
+      };
+    },
+
+    RMSNormalization: ({ arrays: [scale], epsilon }) => (row) => row.map((x) => normed(x, scale, epsilon)),
+
+    // Only the last place is asked what comes next, by the table that made the first vectors.
+    LastLogits: ({ arrays: [table] }) => (row) => {
+      const [ids, width] = table.shape;
+      const last = row.at(-1);
+      return Float32Array.from({ length: ids }, (_, id) => {
+        let sum = 0;
+        for (let i = 0; i < width; i++) sum += last[i] * table[id * width + i];
+        return sum;
+      });
+    },
+
     Flatten: () => ({ values }) => values,
 
     Softmax: () => (x) => {
@@ -155,7 +236,7 @@
   const count = (number, one, more = `${one}s`) =>
     `${number.toLocaleString("en-GB")} ${number === 1 ? one : more}`;
 
-  // A form in its figure. What it asks is the business of the two kinds below.
+  // A form in its figure. What it asks is the business of the kinds below.
   class Form {
     constructor(figure) {
       this.figure = figure;
@@ -194,7 +275,7 @@
       const waits = setTimeout(() => this.say("The network is being loaded …"), 200);
       try {
         await this.ready();
-        this.answer();
+        await this.answer();
         this.figure.dataset.asked = Number(this.figure.dataset.asked ?? 0) + 1;
       } catch (error) {
         this.more.replaceChildren();
@@ -443,7 +524,127 @@
     });
   };
 
-  const KINDS = { words: WordsForm, picture: PictureForm };
+  // A word takes the space before it along, as in Python's BytePairTokenizer.
+  const BLANK = "\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+  const LETTER = "\\p{L}\\p{N}_";
+  const TEXT_WORDS = new RegExp(` ?[${LETTER}]{1,24}| ?[^${LETTER}${BLANK}]{1,24}|[${BLANK}]{1,24}`, "gu");
+  const BYTES = 256;
+  const LONGEST_PIECE = 97; // bytes: a space and 24 characters
+  const WRITTEN = 60; // tokens at a time
+  const LIKELIEST = 5;
+  const pause = () => new Promise((done) => setTimeout(done));
+
+  class TextForm extends Form {
+    constructor(figure) {
+      super(figure);
+      const id = `network-${figure.dataset.network}`;
+      this.input = make("textarea", { id, rows: 3, spellcheck: "false" });
+      this.input.value = this.rows[0].cells[0].textContent;
+      this.heat = make("input", { id: `${id}-heat`, type: "range", min: 0, max: 1.5, step: 0.1, value: 0.7 });
+      this.shown = make("output", { for: `${id}-heat` });
+      this.heat.addEventListener("input", () => this.setHeat(this.heat.value));
+      this.setHeat(0.7);
+      this.controls.append(
+        make("label", { for: id }, this.table.tHead.rows[0].cells[0].textContent), this.input,
+        make("label", { for: `${id}-heat` }, "Temperature ", this.shown), this.heat,
+        button("Write on", () => this.ask()));
+    }
+
+    get invitation() {
+      return "Or let it go on from one of these, at temperature 0. The probabilities are those that were stored with the page.";
+    }
+
+    setHeat(value) {
+      this.heat.value = value;
+      this.shown.textContent = Number(value).toFixed(1);
+    }
+
+    tryExample(i) {
+      this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
+      this.setHeat(0);
+      return this.ask();
+    }
+
+    // The ids of a text's last tokens, as many as the network reads.
+    read(text) {
+      this.made ??= new Map(this.data.merges.map((pair, i) => [pair.join(), BYTES + i]));
+      const end = text.slice(-this.data.length * LONGEST_PIECE);
+      const words = end.match(TEXT_WORDS) ?? [];
+      return words.slice(-this.data.length).flatMap((word) => this.cut(word)).slice(-this.data.length);
+    }
+
+    cut(word) {
+      const ids = [...new TextEncoder().encode(word)];
+      for (;;) {
+        const made = ids.slice(1).map((right, i) => this.made.get(`${ids[i]},${right}`) ?? Infinity);
+        const first = Math.min(...made); // the merge that was learnt first is made first
+        if (first === Infinity || !made.length) return ids;
+        for (let i = 0; i < ids.length - 1; i++) {
+          if (this.made.get(`${ids[i]},${ids[i + 1]}`) === first) ids.splice(i, 2, first);
+        }
+      }
+    }
+
+    bytesOf(id) {
+      if (id < BYTES) return [id];
+      const pair = this.data.merges[id - BYTES];
+      return pair ? pair.flatMap((part) => this.bytesOf(part)) : [];
+    }
+
+    textOf(ids) {
+      return new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => this.bytesOf(id))));
+    }
+
+    probabilities(ids) {
+      return [...this.network(ids.slice(-this.data.length))];
+    }
+
+    // Draws the next token: at temperature 0 the likeliest, above it by chance.
+    next(shares, temperature) {
+      if (!temperature) return shares.indexOf(Math.max(...shares));
+      const weights = shares.map((share) => share ** (1 / temperature));
+      let left = Math.random() * weights.reduce((a, b) => a + b);
+      return Math.max(weights.findIndex((weight) => (left -= weight) < 0), 0);
+    }
+
+    async answer() {
+      this.more.replaceChildren();
+      const text = this.input.value;
+      if (!text.trim()) return this.say("There is nothing to go on from: type the start of a line first.");
+      const [ids, temperature, written] = [this.read(text), Number(this.heat.value), []];
+      const turn = this.turn = (this.turn ?? 0) + 1;
+      const first = this.probabilities(ids);
+      while (written.length < WRITTEN) {
+        const shares = written.length ? this.probabilities(ids) : first;
+        const id = this.next(shares, temperature);
+        if (id === this.data.merges.length + BYTES) break; // the end of a text
+        written.push(id);
+        ids.push(id);
+        // One token more would move all others: half of the row goes, so that this comes seldom.
+        if (ids.length > this.data.length) ids.splice(0, this.data.length / 2);
+        if (written.length % 8) continue;
+        await pause();
+        if (turn !== this.turn) return undefined; // asked again
+      }
+      const start = text.length > LONGEST_START ? `… ${text.slice(-LONGEST_START)}` : text;
+      this.result.replaceChildren(make("p", { class: "network-writing" }, start, make("mark", {}, this.textOf(written))));
+      return this.explain(first);
+    }
+
+    explain(shares) {
+      const best = shares.map((share, id) => ({ share, id }))
+        .sort((a, b) => b.share - a.share || a.id - b.id).slice(0, LIKELIEST);
+      this.more.append(
+        make("p", { class: "network-note" }, "What it held likeliest to come first, at temperature 1:"),
+        make("ul", { class: "network-shares" }, ...best.map(({ share, id }) => make("li", {},
+          make("span", { class: "network-piece" }, JSON.stringify(this.textOf([id]))),
+          make("span", { class: "network-bar", style: `--share: ${share}`, "aria-hidden": "true" }),
+          make("span", {}, share.toFixed(2))))));
+    }
+  }
+  const LONGEST_START = 400; // characters of what a reader typed that stand before the answer
+
+  const KINDS = { words: WordsForm, picture: PictureForm, text: TextForm };
   for (const figure of document.querySelectorAll("figure.network[data-source]")) {
     figure.form = new KINDS[figure.dataset.kind](figure);
   }

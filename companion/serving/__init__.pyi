@@ -6,3 +6,5 @@ from .untrusted import load_model as load_model
 from .web import WebForm as WebForm
 from .web import WebModel as WebModel
 from .web import export_web as export_web
+from .web_text import WebWriter as WebWriter
+from .web_text import export_web_gpt as export_web_gpt

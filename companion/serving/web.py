@@ -78,30 +78,58 @@ def export_web(model: Any) -> WebModel:
     >>> bool(np.allclose(web.predict(np.ones((4, 3))).sum(axis=1), 1))
     True
     """
-    layers: list[dict[str, Any]] = []
-    rounded: list[NDArray[np.float32]] = []
+    layers = [
+        _described(layer) | {"weights": layer.get_weights()}
+        for layer in getattr(model, "layers", [])
+        if type(layer).__name__ not in _SILENT
+    ]
+    content, described = pack(layers)
+    twin = type(model).from_config(model.get_config())
+    twin.set_weights([round_weights(weights)[0] for weights in model.get_weights()])
+    return WebModel(twin, described, content)
+
+
+def pack(layers: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[dict[str, Any]]]:
+    """Packs the weights of layers one after the other.
+
+    Args:
+        layers: list of dict. What the page's script must know of each layer, and its `"weights"`.
+
+    Returns:
+        The bytes, and the layers with `"arrays"`, where each array lies, in place of the weights.
+
+    Raises:
+        UsageError: If there are no weights, or more than 2 MB.
+    """
     pieces: list[bytes] = []
-    for layer in getattr(model, "layers", []):
-        described = _described(layer)
-        for weights in layer.get_weights():
-            described["arrays"].append({"shape": weights.shape, "start": sum(map(len, pieces))})
-            values, piece = _rounded(weights)
-            rounded.append(values)
-            pieces.append(piece)
-        if type(layer).__name__ not in _SILENT:
-            layers.append(described)
+    described: list[dict[str, Any]] = []
+    for layer in layers:
+        known = {key: value for key, value in layer.items() if key != "weights"}
+        described.append(known | {"arrays": []})
+        for weights in layer["weights"]:
+            start = sum(map(len, pieces))
+            described[-1]["arrays"].append({"shape": weights.shape, "start": start})
+            pieces.append(round_weights(weights)[1])
     content = b"".join(pieces)
     if not content or len(content) > _MOST_BYTES:
         raise UsageError(
             f"The network's weights take {len(content):,} bytes; a page holds 1 to "
             f"{_MOST_BYTES:,}. Build and train it first, or take a smaller one."
         )
-    twin = type(model).from_config(model.get_config())
-    twin.set_weights(rounded)
-    return WebModel(twin, layers, content)
+    return content, described
 
 
-def _rounded(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], bytes]:
+def as_data(layers: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
+    """Returns a packed network as JSON, its weights in base64."""
+    return {
+        "layers": layers,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "weights": b64encode(content).decode(),
+    }
+
+
+def round_weights(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], bytes]:
     """Returns weights as a page has them, and as bytes: one each in a table, and its scales."""
     if weights.ndim == 1:
         return weights, weights.astype("<f4").tobytes()
@@ -122,7 +150,7 @@ def _described(layer: Any) -> dict[str, Any]:
         given = list(config[name]) if isinstance(needed, list) else config[name]
         if given != needed:
             raise UsageError(f"{kind} {layer.name!r} has {name}={given!r}; it must be {needed!r}.")
-    described: dict[str, Any] = {"kind": kind, "arrays": []}
+    described: dict[str, Any] = {"kind": kind}
     if kind in {"Dense", "Conv2D"}:
         described["activation"] = config["activation"]
         if config["activation"] not in _ACTIVATIONS:
@@ -169,12 +197,7 @@ class WebModel:
         Returns:
             A dict with `"layers"`, `"bytes"`, `"sha256"` and `"weights"` (base64).
         """
-        return {
-            "layers": self._layers,
-            "bytes": len(self._content),
-            "sha256": hashlib.sha256(self._content).hexdigest(),
-            "weights": b64encode(self._content).decode(),
-        }
+        return as_data(self._layers, self._content)
 
     def ask_words(
         self,

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 from bs4 import BeautifulSoup
+from scipy.special import ndtr
 
+from companion.preprocessing import BytePairTokenizer
 from tools.notebooks import ROOT, notebooks
 
 SEPARATORS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'  # of Keras' Tokenizer
@@ -36,6 +38,8 @@ class Network:
         """The examples as arrays that the network takes."""
         if self.data["kind"] == "words":
             return [self.row(text) for text in self.data["examples"]]
+        if self.data["kind"] == "text":
+            return [self.tokenizer.encode(text) for text in self.data["examples"]]
         pixels = np.frombuffer(base64.b64decode(self.data["pictures"]), np.uint8)
         pictures = pixels.reshape(-1, *self.data["shape"], 1).astype(np.float32) / 255
         return list(pictures)
@@ -46,6 +50,19 @@ class Network:
         words = text.lower().translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))).split(" ")
         length = self.data["length"]
         return ([0] * length + [numbers[word] for word in words if word in numbers])[-length:]
+
+    @property
+    def tokenizer(self) -> BytePairTokenizer:
+        """The tokenizer of a network that writes."""
+        return BytePairTokenizer.from_merges(self.data["merges"])
+
+    def write(self, text: str, num_tokens: int) -> list[int]:
+        """The ids that follow a text, the likeliest each time."""
+        ids = self.tokenizer.encode(text)
+        start = len(ids)
+        for _ in range(num_tokens):
+            ids.append(int(self.answer(ids[-self.data["length"] :]).argmax()))
+        return ids[start:]
 
     def answer(self, x: Any) -> Array:
         for layer in self.data["layers"]:
@@ -100,9 +117,38 @@ def convolution(x: Array, layer: Any, kernel: Array, bias: Array) -> Array:
     return np.asarray(ACTIVATIONS[layer["activation"]](result))
 
 
-def softmax(x: Array, layer: Any) -> Array:
-    powers = np.exp(x - x.max())
-    return np.asarray(powers / powers.sum())
+def softmax(x: Array, layer: Any = None) -> Array:
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def normed(x: Array, layer: Any, scale: Array) -> Array:
+    return np.asarray(x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + layer["epsilon"]) * scale)
+
+
+def turned(x: Array, base: float) -> Array:
+    """Heads' vectors (tokens, heads, size) as complex numbers, each turned by its place's angle."""
+    half = x.shape[-1] // 2
+    angles = np.arange(len(x))[:, None] * base ** (-np.arange(half) / half)
+    pairs = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angles)[:, None]
+    return np.concatenate([pairs.real, pairs.imag], axis=-1)
+
+
+def decoder_block(x: Array, layer: Any, *weights: Array) -> Array:
+    first, together, output, second, up, down = weights
+    length, size = len(x), x.shape[1] // layer["heads"]
+    parts = (normed(x, layer, first) @ together).reshape(length, -1, size)
+    shared = (parts.shape[1] - layer["heads"]) // 2
+    query = turned(parts[:, : layer["heads"]], layer["base"])
+    key = turned(parts[:, layer["heads"] : -shared], layer["base"])
+    key, value = (
+        np.repeat(one, layer["heads"] // shared, axis=1) for one in (key, parts[:, -shared:])
+    )
+    scores = np.einsum("qhd,khd->hqk", query, key) / math.sqrt(size)
+    weight = softmax(np.where(np.tri(length, dtype=bool), scores, -np.inf))
+    x = x + np.einsum("hqk,khd->qhd", weight, value).reshape(length, -1) @ output
+    hidden = normed(x, layer, second) @ up
+    return np.asarray(x + (hidden * ndtr(hidden)) @ down)  # gelu: times the normal distribution
 
 
 ACTIVATIONS: dict[str, Any] = {
@@ -117,6 +163,9 @@ LAYERS: dict[str, Any] = {
     "Conv2D": convolution,
     "Flatten": lambda x, layer: x.ravel(),
     "Softmax": softmax,
+    "DecoderBlock": decoder_block,
+    "RMSNormalization": normed,
+    "LastLogits": lambda x, layer, table: table @ x[-1],
 }
 
 
