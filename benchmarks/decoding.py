@@ -90,11 +90,15 @@ def companion_engine(path: Path, precision: str) -> Write:
 def transformers_engine(path: Path, precision: str) -> Write:
     """Returns how Transformers writes."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
 
     torch.set_num_threads(cores())
-    kind = getattr(torch, precision)
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=kind)
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent,
+        gguf_file=path.name,
+        dtype=getattr(torch, precision),
+        quantization_config=GgufConfig(dequantize=True),  # or the tables stay in their blocks
+    )
 
     def write(ids: list[int]) -> tuple[float, float]:
         with torch.inference_mode():
