@@ -277,7 +277,7 @@ FAULTS = [
     Fault(
         "a number in a cited sentence is wrong",
         "book/01_background/opportunities.ipynb",
-        r"80 %<!--=[^>]*hours_share[^>]*-->",
+        r"80\s%<!--=[^>]*hours_share[^>]*-->",
         "60 %",
         PROSE,
     ),

@@ -90,13 +90,21 @@ def stylesheet(site: Path, file: str) -> str:
 
 
 def replaced(page: str, pattern: re.Pattern[str], files: list[str], tag: str, target: str) -> str:
-    """Return a page that loads the joined file in the place of the last of those in it."""
-    last = files[-1]
+    """Return a page that loads the joined file in the place of the last of those in it.
+
+    A page's own script that stood among them comes behind it, unless it waits for the page anyhow.
+    """
+    held: list[str] = []
 
     def other(found: re.Match[str]) -> str:
         if found["file"] not in files:
-            return found[0]
-        return tag.format(found["root"] + target) + "\n" if found["file"] == last else ""
+            if waits(tag) or waits(found[0]) or files[-1] in page[: found.start()]:
+                return found[0]
+            held.append(found[0])
+            return ""
+        if found["file"] != files[-1]:
+            return ""
+        return "".join([tag.format(found["root"] + target), "\n", *held])
 
     def unneeded(found: re.Match[str]) -> str:
         return "" if found["file"] in files else found[0]

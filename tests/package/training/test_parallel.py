@@ -152,9 +152,9 @@ def test_the_command_of_the_manifest_trains_and_any_number_of_processes_goes_on(
     result = run(script, tmp_path, **job)
     assert (result["processes"], result["first_step"], len(result["losses"])) == (2, 2, 4)
     assert result["losses"][:2] == first["losses"]
-    sent = np.diff(result["sent_bytes"])
-    if sys.platform == "linux" and sent.any():
-        assert sent[0] >= 4 * result["parameters"]
+    sent = result["sent_bytes"][-1]  # of both steps: the last one's may be counted after it
+    if sys.platform == "linux" and sent:
+        assert sent >= 4 * result["parameters"]
 
 
 def container_of_the_job_set() -> tuple[dict[str, Any], dict[str, Any]]:
