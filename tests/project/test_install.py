@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import importlib.util
 import json
 import re
@@ -154,6 +156,35 @@ def test_a_smaller_lock_agrees_with_the_whole_one(name: str) -> None:
     shared = {package: found for package, found in versions(name).items() if package in whole}
     assert shared
     assert {package: found for package, found in shared.items() if found != whole[package]} == {}
+
+
+def test_what_builds_the_site_imports_only_what_its_lock_installs() -> None:
+    """The tests run in the whole environment, where no import is missing."""
+    locked = {re.sub(r"[-_.]+", "-", package).lower() for package in versions("site")}
+    homes = importlib.metadata.packages_distributions()
+    ours = {path.stem for path in [*ROOT.iterdir(), *(ROOT / "book" / "_ext").iterdir()]}
+    asked = (
+        {
+            name.split(".")[0]
+            for path in (ROOT / "book" / "_ext").glob("*.py")
+            for node in ast.parse(path.read_text("utf-8")).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [a.name for a in node.names]
+            )
+        }
+        - set(sys.stdlib_module_names)
+        - ours
+    )
+    assert {"sphinx", "docutils", "PIL"} <= asked
+    missing = {
+        name
+        for name in asked
+        if not locked & {re.sub(r"[-_.]+", "-", one).lower() for one in homes.get(name, [])}
+    }
+    assert missing == set()
 
 
 @pytest.mark.parametrize("name", ["all", "run", "site", "tool", "torch"])
