@@ -114,17 +114,22 @@
       const [, width] = output.shape;
       const size = width / heads;
       const shared = heads / ((together.shape[1] / size - heads) / 2); // heads for each key
-      const kept = { inputs: [], outputs: [], keys: [], values: [] };
+      const half = size / 2;
+      const kept = { inputs: [], outputs: [], keys: [], values: [], turns: [] };
+      const turnsAt = (place) => kept.turns[place] ??= Array.from({ length: half }, (_, i) => {
+        const angle = place * base ** (-i / half);
+        return [Math.cos(angle), Math.sin(angle)];
+      });
       // Pairs of numbers, the i-th of each half of a head, turned by an angle that grows with the place.
       const turned = (vector, place) => {
         const result = vector.slice();
-        const half = size / 2;
+        const turns = turnsAt(place);
         for (let first = 0; first < vector.length; first += size) {
           for (let i = 0; i < half; i++) {
-            const angle = place * base ** (-i / half);
+            const [cos, sin] = turns[i];
             const [a, b] = [vector[first + i], vector[first + half + i]];
-            result[first + i] = a * Math.cos(angle) - b * Math.sin(angle);
-            result[first + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+            result[first + i] = a * cos - b * sin;
+            result[first + half + i] = b * cos + a * sin;
           }
         }
         return result;
@@ -285,6 +290,18 @@
       }
     }
 
+    // A box for a text, with its label; the first example stands in it.
+    textBox() {
+      const id = `network-${this.figure.dataset.network}`;
+      this.input = make("textarea", { id, rows: 3, spellcheck: "false" });
+      this.typeExample(0);
+      return [make("label", { for: id }, this.table.tHead.rows[0].cells[0].textContent), this.input];
+    }
+
+    typeExample(i) {
+      this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
+    }
+
     say(...parts) {
       this.result.replaceChildren(make("p", {}, ...parts));
     }
@@ -297,12 +314,7 @@
   class WordsForm extends Form {
     constructor(figure) {
       super(figure);
-      const id = `network-${figure.dataset.network}`;
-      this.input = make("textarea", { id, rows: 3, spellcheck: "false" });
-      this.input.value = this.rows[0].cells[0].textContent;
-      this.controls.append(
-        make("label", { for: id }, this.table.tHead.rows[0].cells[0].textContent),
-        this.input, button("Ask the network", () => this.ask()));
+      this.controls.append(...this.textBox(), button("Ask the network", () => this.ask()));
       this.input.addEventListener("input", () => {
         clearTimeout(this.pause);
         this.pause = setTimeout(() => this.ask(), 400);
@@ -314,7 +326,7 @@
     }
 
     tryExample(i) {
-      this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
+      this.typeExample(i);
       return this.ask();
     }
 
@@ -532,21 +544,19 @@
   const LONGEST_PIECE = 97; // bytes: a space and 24 characters
   const WRITTEN = 60; // tokens at a time
   const LIKELIEST = 5;
+  const LONGEST_START = 400; // characters of what a reader typed that stand before the answer
   const pause = () => new Promise((done) => setTimeout(done));
 
   class TextForm extends Form {
     constructor(figure) {
       super(figure);
-      const id = `network-${figure.dataset.network}`;
-      this.input = make("textarea", { id, rows: 3, spellcheck: "false" });
-      this.input.value = this.rows[0].cells[0].textContent;
-      this.heat = make("input", { id: `${id}-heat`, type: "range", min: 0, max: 1.5, step: 0.1, value: 0.7 });
-      this.shown = make("output", { for: `${id}-heat` });
+      const id = `network-${figure.dataset.network}-heat`;
+      this.heat = make("input", { id, type: "range", min: 0, max: 1.5, step: 0.1, value: 0.7 });
+      this.shown = make("output", { for: id });
       this.heat.addEventListener("input", () => this.setHeat(this.heat.value));
       this.setHeat(0.7);
       this.controls.append(
-        make("label", { for: id }, this.table.tHead.rows[0].cells[0].textContent), this.input,
-        make("label", { for: `${id}-heat` }, "Temperature ", this.shown), this.heat,
+        ...this.textBox(), make("label", { for: id }, "Temperature ", this.shown), this.heat,
         button("Write on", () => this.ask()));
     }
 
@@ -560,7 +570,7 @@
     }
 
     tryExample(i) {
-      this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
+      this.typeExample(i);
       this.setHeat(0);
       return this.ask();
     }
@@ -642,7 +652,6 @@
           make("span", {}, share.toFixed(2))))));
     }
   }
-  const LONGEST_START = 400; // characters of what a reader typed that stand before the answer
 
   const KINDS = { words: WordsForm, picture: PictureForm, text: TextForm };
   for (const figure of document.querySelectorAll("figure.network[data-source]")) {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebForm", "WebModel", "export_web"]
 
-_MOST_BYTES = 2_000_000  # of weights, which a phone has to load
+MOST_BYTES = 2_000_000  # of weights, which a phone has to load
 
 _MOST_PIXELS = 20_000
 
@@ -79,57 +79,53 @@ def export_web(model: Any) -> WebModel:
     True
     """
     layers = [
-        _described(layer) | {"weights": layer.get_weights()}
+        _described(layer) | {"weights": layer.weights}
         for layer in getattr(model, "layers", [])
         if type(layer).__name__ not in _SILENT
     ]
-    content, described = pack(layers)
-    twin = type(model).from_config(model.get_config())
-    twin.set_weights([round_weights(weights)[0] for weights in model.get_weights()])
-    return WebModel(twin, described, content)
+    return WebModel(*pack(model, layers))
 
 
-def pack(layers: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[dict[str, Any]]]:
-    """Packs the weights of layers one after the other.
+def pack(
+    model: Any, layers: Sequence[Mapping[str, Any]]
+) -> tuple[Any, list[dict[str, Any]], bytes]:
+    """Rounds the weights of a model and packs them one after the other.
 
     Args:
-        layers: list of dict. What the page's script must know of each layer, and its `"weights"`.
+        model: `keras.Model`. It stays as it is.
+        layers: list of dict. What the page's script must know of each layer, and its `"weights"`,
+            which are variables of the model: each of them once.
 
     Returns:
-        The bytes, and the layers with `"arrays"`, where each array lies, in place of the weights.
+        A twin of the model with the rounded weights; the layers with `"arrays"`, where each array
+        lies, in place of the weights; and the bytes.
 
     Raises:
         UsageError: If there are no weights, or more than 2 MB.
     """
+    rounded: dict[int, NDArray[np.float32]] = {}
     pieces: list[bytes] = []
     described: list[dict[str, Any]] = []
     for layer in layers:
         known = {key: value for key, value in layer.items() if key != "weights"}
         described.append(known | {"arrays": []})
-        for weights in layer["weights"]:
+        for variable in layer["weights"]:
             start = sum(map(len, pieces))
-            described[-1]["arrays"].append({"shape": weights.shape, "start": start})
-            pieces.append(round_weights(weights)[1])
+            rounded[id(variable)], piece = _round_weights(variable.numpy())
+            described[-1]["arrays"].append({"shape": tuple(variable.shape), "start": start})
+            pieces.append(piece)
     content = b"".join(pieces)
-    if not content or len(content) > _MOST_BYTES:
+    if not content or len(content) > MOST_BYTES:
         raise UsageError(
             f"The network's weights take {len(content):,} bytes; a page holds 1 to "
-            f"{_MOST_BYTES:,}. Build and train it first, or take a smaller one."
+            f"{MOST_BYTES:,}. Build and train it first, or take a smaller one."
         )
-    return content, described
+    twin = type(model).from_config(model.get_config())
+    twin.set_weights([rounded[id(variable)] for variable in model.weights])
+    return twin, described, content
 
 
-def as_data(layers: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
-    """Returns a packed network as JSON, its weights in base64."""
-    return {
-        "layers": layers,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "weights": b64encode(content).decode(),
-    }
-
-
-def round_weights(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], bytes]:
+def _round_weights(weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], bytes]:
     """Returns weights as a page has them, and as bytes: one each in a table, and its scales."""
     if weights.ndim == 1:
         return weights, weights.astype("<f4").tobytes()
@@ -163,7 +159,48 @@ def _described(layer: Any) -> dict[str, Any]:
     return described
 
 
-class WebModel:
+class Packed:
+    """A network with 8-bit weights, in Keras and as data for a page: what all kinds of it share.
+
+    Args:
+        model: `keras.Model` with the rounded weights.
+        layers: list of dict. What the page's script must know of each layer.
+        content: bytes. All weights, one array after the other.
+    """
+
+    def __init__(self, model: Any, layers: Sequence[Mapping[str, Any]], content: bytes) -> None:
+        self.model = model
+        self._layers = layers
+        self._content = content
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the network as data for the page's script.
+
+        Returns:
+            A dict with `"layers"`, `"bytes"`, `"sha256"` and `"weights"` (base64).
+        """
+        return {
+            "layers": self._layers,
+            "bytes": len(self._content),
+            "sha256": hashlib.sha256(self._content).hexdigest(),
+            "weights": b64encode(self._content).decode(),
+        }
+
+    def _form(
+        self,
+        about: tuple[str, str, str],
+        column: str,
+        table: Sequence[tuple[str, str]],
+        form: Mapping[str, Any],
+    ) -> WebForm:
+        """Makes a form from its name, title and note, the answers' column, and what it asks."""
+        name, title, note = about
+        head = (check_text("label", form["label"]), column)
+        data = self.as_json() | dict(form)
+        return WebForm(check_name(name), title, note, head, table, data)
+
+
+class WebModel(Packed):
     """A network with 8-bit weights, in Keras and as data for a page.
 
     `export_web` makes it; it keeps a copy of its own.
@@ -173,11 +210,6 @@ class WebModel:
         layers: list of dict. What the page's script must know of each layer.
         content: bytes. All weights, one array after the other.
     """
-
-    def __init__(self, model: Any, layers: Sequence[Mapping[str, Any]], content: bytes) -> None:
-        self.model = model
-        self._layers = layers
-        self._content = content
 
     def predict(self, x: ArrayLike) -> NDArray[np.float32]:
         """Computes what the page's script computes, in Keras.
@@ -190,14 +222,6 @@ class WebModel:
         """
         answers: NDArray[np.float32] = self.model.predict(np.asarray(x), verbose=0)
         return answers
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the network as data for the page's script.
-
-        Returns:
-            A dict with `"layers"`, `"bytes"`, `"sha256"` and `"weights"` (base64).
-        """
-        return as_data(self._layers, self._content)
 
     def ask_words(
         self,
@@ -231,15 +255,14 @@ class WebModel:
         answers = self.predict(rows).ravel()
         form = {
             "kind": "words",
-            "label": check_text("label", label),
+            "label": label,
             "words": list(words),
             "length": rows.shape[1],
             "classes": list(classes),
             "examples": list(examples),
         }
         table = [(text, f"{p:.3f}") for text, p in zip(examples, answers, strict=True)]
-        head = (label, f"Probability of “{classes[1]}”")
-        return WebForm(check_name(name), title, note, head, table, self.as_json() | form)
+        return self._form((name, title, note), f"Probability of “{classes[1]}”", table, form)
 
     def ask_picture(
         self, name: str, title: str, note: str, *, label: str, examples: Mapping[str, ArrayLike]
@@ -269,7 +292,7 @@ class WebModel:
         answers = self.predict(pictures[..., None] / np.float32(255))
         form = {
             "kind": "picture",
-            "label": check_text("label", label),
+            "label": label,
             "examples": list(examples),
             "shape": list(pictures.shape[1:]),
             "pictures": b64encode(pictures.tobytes()).decode(),
@@ -278,8 +301,7 @@ class WebModel:
             (text, f"{p.argmax()}, with probability {p.max():.2f}")
             for text, p in zip(examples, answers, strict=True)
         ]
-        head = (label, "The network reads")
-        return WebForm(check_name(name), title, note, head, table, self.as_json() | form)
+        return self._form((name, title, note), "The network reads", table, form)
 
 
 def _stacked(examples: Mapping[str, ArrayLike]) -> NDArray[Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion._common.checking import UsageError, check_name, check_text
-from companion.serving.web import WebForm, as_data, pack, round_weights
+from companion._common.checking import UsageError, check_text
+from companion.serving.web import Packed, WebForm, pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,14 +62,12 @@ def export_web_gpt(model: Any, tokenizer: BytePairTokenizer) -> WebWriter:
             f"have a sequence length, and the tokenizer's {tokenizer.vocabulary_size} ids."
         )
     embedding, *blocks, norm = model.layers[1:]
-    layers = [{"kind": "Embedding", "weights": embedding.get_weights()}]
+    layers = [{"kind": "Embedding", "weights": embedding.weights}]
     layers += [_described(block) for block in blocks]
-    last = {"kind": "RMSNormalization", "epsilon": norm.epsilon, "weights": norm.get_weights()}
-    content, described = pack([*layers, last])
+    last = {"kind": "RMSNormalization", "epsilon": norm.epsilon, "weights": norm.weights}
+    twin, described, content = pack(model, [*layers, last])
     described.append({"kind": "LastLogits", "arrays": described[0]["arrays"]})
     described.append({"kind": "Softmax", "arrays": []})
-    twin = type(model).from_config(model.get_config())
-    twin.set_weights([round_weights(weights)[0] for weights in model.get_weights()])
     return WebWriter(twin, tokenizer, described, content)
 
 
@@ -93,11 +91,11 @@ def _described(block: Any) -> dict[str, Any]:
         "heads": block.num_heads,
         "base": block.rope_base,
         "epsilon": block.epsilon,
-        "weights": [getattr(block, part).get_weights()[0] for part in _BLOCK_PARTS],
+        "weights": [getattr(block, part).weights[0] for part in _BLOCK_PARTS],
     }
 
 
-class WebWriter:
+class WebWriter(Packed):
     """A GPT with 8-bit weights, in Keras and as data for a page.
 
     `export_web_gpt` makes it; it keeps a copy of its own. Drawing a token is the page's part.
@@ -116,8 +114,8 @@ class WebWriter:
         layers: Sequence[dict[str, Any]],
         content: bytes,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self._layers, self._content = layers, content
+        super().__init__(model, layers, content)
+        self.tokenizer = tokenizer
 
     def predict(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Computes what the page's script computes, in Keras.
@@ -136,14 +134,6 @@ class WebWriter:
         logits = np.asarray(self.model.predict(ids, verbose=0), np.float64)
         powers = np.exp(logits[np.arange(len(rows)), ends - 1])
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the network as data for the page's script.
-
-        Returns:
-            A dict with `"layers"`, `"bytes"`, `"sha256"` and `"weights"` (base64).
-        """
-        return as_data(self._layers, self._content)
 
     def ask_text(
         self, name: str, title: str, note: str, *, label: str, examples: Sequence[str]
@@ -169,12 +159,12 @@ class WebWriter:
             check_text("example", text)
         form = {
             "kind": "text",
-            "label": check_text("label", label),
+            "label": label,
             "length": self.model.input_shape[1],
             "merges": [list(pair) for pair in self.tokenizer.merges],
             "examples": list(examples),
         }
         answers = self.predict([self.tokenizer.encode(text) for text in examples]).max(axis=1)
         table = [(text, f"{p:.2f}") for text, p in zip(examples, answers, strict=True)]
-        head = (label, "Probability of the likeliest next token")
-        return WebForm(check_name(name), title, note, head, table, self.as_json() | form)
+        column = "Probability of the likeliest next token"
+        return self._form((name, title, note), column, table, form)
