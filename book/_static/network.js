@@ -1,7 +1,8 @@
 "use strict";
 
-// Lets a reader ask the networks of a page. Their weights lie in files of this site, which are
-// loaded when a reader first uses a form; what is typed or drawn never leaves the page.
+// Lets a reader ask the networks and the search of a page. Their weights and passages lie in files of
+// this site, which are loaded when a reader first uses a form; what is typed or drawn never leaves the
+// page.
 (() => {
   const script = document.currentScript;
 
@@ -216,13 +217,13 @@
   const arrived = new Map();
   window.courseNetwork = (name, data) => arrived.set(name, data);
 
-  const load = (name, address) => new Promise((resolve, reject) => {
+  const load = (name, address, thing) => new Promise((resolve, reject) => {
     const tag = document.createElement("script");
     tag.src = new URL(address, script.src).href;
     tag.onload = () => arrived.has(name) ? resolve(arrived.get(name)) : tag.onerror();
     tag.onerror = () => {
       tag.remove();
-      reject(new Error("The network's file did not load. Check the connection and try again."));
+      reject(new Error(`The ${thing}'s file did not load. Check the connection and try again.`));
     };
     document.head.append(tag);
   });
@@ -263,13 +264,19 @@
       this.controls.addEventListener("focusin", () => this.ready().catch(() => {}), { once: true });
     }
 
+    get thing() {
+      return "network";
+    }
+
+    take(data) {
+      this.data = data;
+      this.network = build(data);
+    }
+
     // The network, loaded at the first need; after a failure the next need tries again.
     ready() {
       const { network, source } = this.figure.dataset;
-      this.loading ??= load(network, source).then((data) => {
-        this.data = data;
-        this.network = build(data);
-      }).catch((error) => {
+      this.loading ??= load(network, source, this.thing).then((data) => this.take(data)).catch((error) => {
         this.loading = undefined;
         throw error;
       });
@@ -277,7 +284,7 @@
     }
 
     async ask() {
-      const waits = setTimeout(() => this.say("The network is being loaded …"), 200);
+      const waits = setTimeout(() => this.say(`The ${this.thing} is being loaded …`), 200);
       try {
         await this.ready();
         await this.answer();
@@ -302,6 +309,13 @@
       this.input.value = this.data?.examples[i] ?? this.rows[i].cells[0].textContent;
     }
 
+    askWhileTyping() {
+      this.input.addEventListener("input", () => {
+        clearTimeout(this.pause);
+        this.pause = setTimeout(() => this.ask(), 400);
+      });
+    }
+
     say(...parts) {
       this.result.replaceChildren(make("p", {}, ...parts));
     }
@@ -315,10 +329,7 @@
     constructor(figure) {
       super(figure);
       this.controls.append(...this.textBox(), button("Ask the network", () => this.ask()));
-      this.input.addEventListener("input", () => {
-        clearTimeout(this.pause);
-        this.pause = setTimeout(() => this.ask(), 400);
-      });
+      this.askWhileTyping();
     }
 
     get invitation() {
@@ -653,7 +664,136 @@
     }
   }
 
-  const KINDS = { words: WordsForm, picture: PictureForm, text: TextForm };
+  // A search by BM25, as Python's Retriever("words") has it.
+
+  const SEARCHED = /[\p{L}\p{N}]+/gu;
+  const [SATURATION, LENGTH] = [1.5, 0.75];
+  const FOUND = 5; // passages
+  const LONGEST_PASSAGE = 500; // characters
+  const RARE = 0.1; // of the passages may hold a word that is marked, so that no “the” is
+  const MOST_NAMED = 5; // words that are not in the course
+  const wordsOf = (text) => text.toLowerCase().match(SEARCHED) ?? [];
+
+  // Passages as a function from words to their scores, and in how many of them a word stands.
+  const rank = (texts) => {
+    const postings = new Map(); // for each word, the passages that hold it, each with how often
+    const lengths = texts.map((text, place) => {
+      const words = wordsOf(text);
+      for (const word of words) {
+        if (!postings.has(word)) postings.set(word, new Map());
+        const held = postings.get(word);
+        held.set(place, (held.get(place) ?? 0) + 1);
+      }
+      return words.length;
+    });
+    const mean = Math.max(lengths.reduce((a, b) => a + b, 0) / texts.length, 1);
+    const shortness = lengths.map((length) => SATURATION * (1 - LENGTH + LENGTH * length / mean));
+    const scores = (words) => {
+      const sums = new Float64Array(texts.length);
+      const counts = new Map();
+      for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+      for (const [word, count] of counts) {
+        const held = postings.get(word) ?? new Map();
+        const rarity = Math.log(1 + (texts.length - held.size + 0.5) / (held.size + 0.5));
+        for (const [place, often] of held) sums[place] += count * rarity * often / (often + shortness[place]);
+      }
+      return sums;
+    };
+    const share = (word) => (postings.get(word)?.size ?? 0) / texts.length; // of the passages hold it
+    return { scores, share };
+  };
+
+  class SearchForm extends Form {
+    constructor(figure) {
+      super(figure);
+      this.controls.append(...this.textBox(), button("Search the course", () => this.ask()));
+      this.input.rows = 2;
+      this.askWhileTyping();
+      this.input.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        event.preventDefault();
+        this.ask();
+      });
+    }
+
+    get thing() {
+      return "index";
+    }
+
+    get invitation() {
+      return "Or ask one of these. The passages named here are those that were stored with the page.";
+    }
+
+    tryExample(i) {
+      this.typeExample(i);
+      return this.ask();
+    }
+
+    take(data) {
+      this.data = data;
+      this.index = rank(data.passages.map(([section, text]) => {
+        const [, title, heading] = data.sections[section];
+        const parts = data.headings ? [title, heading, text] : [text];
+        return [...new Set(parts.filter(Boolean))].join(". ");
+      }));
+    }
+
+    // All passages that share a word with a question, the best first; of equal ones the earlier.
+    find(question) {
+      return Array.from(this.index.scores(wordsOf(question)), (score, place) => ({ score, place }))
+        .filter(({ score }) => score > 0)
+        .sort((a, b) => b.score - a.score || a.place - b.place);
+    }
+
+    answer() {
+      clearTimeout(this.pause);
+      this.more.replaceChildren();
+      const words = new Set(wordsOf(this.input.value));
+      if (!words.size) return this.say("There is no word to search for: type a question first.");
+      const found = this.find(this.input.value);
+      if (!found.length) {
+        return this.say("Nothing in the course has these words. Its pages are in English; try other words for the same thing.");
+      }
+      const missing = [...words].filter((word) => !this.index.share(word));
+      this.say(`${count(found.length, "passage")} of ${this.data.passages.length.toLocaleString("en-GB")} `
+        + `${found.length === 1 ? "shares" : "share"} a word with the question. `
+        + (found.length > FOUND ? "These have the highest scores." : ""));
+      if (missing.length) {
+        const named = missing.slice(0, MOST_NAMED).map((word) => `“${cut(word)}”`).join(", ");
+        const rest = missing.length - MOST_NAMED;
+        this.result.append(make("p", { class: "network-note" },
+          `Not in the course: ${named}${rest > 0 ? ` and ${count(rest, "other word")}` : ""}.`));
+      }
+      const marked = new Set([...words].filter((word) => this.index.share(word) <= RARE));
+      this.more.append(make("ol", { class: "network-found" },
+        ...found.slice(0, FOUND).map((one) => this.passage(one, marked))));
+      window.MathJax?.typesetPromise?.([this.more]);
+      return undefined;
+    }
+
+    passage({ score, place }, marked) {
+      const [section, text] = this.data.passages[place];
+      const [page, title, heading, anchor] = this.data.sections[section];
+      const address = new URL(`../book/${page}.html`, script.src);
+      if (anchor) address.hash = anchor;
+      const name = [...new Set([title, heading].filter(Boolean))].join(" › ");
+      const end = text.length > LONGEST_PASSAGE ? text.lastIndexOf(" ", LONGEST_PASSAGE) : text.length;
+      return make("li", {},
+        make("a", { href: address.href }, name),
+        make("span", { class: "network-note" }, ` score ${score.toFixed(2)}`),
+        make("p", {}, ...written(text.slice(0, end), marked), end < text.length ? " …" : ""));
+    }
+  }
+
+  // A passage's text with its formulas and code; rare words that were asked for are marked.
+  const written = (text, marked) => text.split(/(\$\$[^$]+\$\$|\$[^$]+\$|`[^`]+`)/).flatMap((part, i) => {
+    if (i % 2 && part[0] === "`") return make("code", {}, part.slice(1, -1));
+    if (i % 2) return make("span", { class: "math" }, `\\(${part.replace(/^\$+|\$+$/g, "")}\\)`);
+    return part.split(/([\p{L}\p{N}]+)/u).map((piece, k) =>
+      k % 2 && marked.has(piece.toLowerCase()) ? make("mark", {}, piece) : piece);
+  });
+
+  const KINDS = { words: WordsForm, picture: PictureForm, text: TextForm, search: SearchForm };
   for (const figure of document.querySelectorAll("figure.network[data-source]")) {
     figure.form = new KINDS[figure.dataset.kind](figure);
   }

@@ -6,5 +6,7 @@ from .untrusted import load_model as load_model
 from .web import WebForm as WebForm
 from .web import WebModel as WebModel
 from .web import export_web as export_web
+from .web_search import WebSearch as WebSearch
+from .web_search import export_web_search as export_web_search
 from .web_text import WebWriter as WebWriter
 from .web_text import export_web_gpt as export_web_gpt

@@ -20,7 +20,7 @@ MAX_ROOM_LINES = {
     "training": 1500,
     "evaluation": 800,
     "tasks": 1450,
-    "serving": 1650,
+    "serving": 1700,
     "economics": 700,
     "teaching": 1200,
     "cli": 1500,

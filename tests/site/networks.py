@@ -1,4 +1,4 @@
-"""The networks stored in the notebooks, and the same arithmetic as their pages' script in NumPy."""
+"""The networks and searches that notebooks hold, and what their script computes, in Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 from bs4 import BeautifulSoup
 from scipy.special import ndtr
 
+from companion.data import Passage
 from companion.preprocessing import BytePairTokenizer
+from companion.tasks import Retriever
 from tools.notebooks import ROOT, notebooks
 
 SEPARATORS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'  # of Keras' Tokenizer
@@ -55,6 +57,13 @@ class Network:
     def tokenizer(self) -> BytePairTokenizer:
         """The tokenizer of a network that writes."""
         return BytePairTokenizer.from_merges(self.data["merges"])
+
+    @property
+    def retriever(self) -> Retriever:
+        """The search, which reads the stored passages again."""
+        sections = self.data["sections"]
+        passages = [Passage(text, *sections[number]) for number, text in self.data["passages"]]
+        return Retriever("words", use_headings=self.data["headings"]).fit(passages)
 
     def write(self, text: str, num_tokens: int) -> list[int]:
         """The ids that follow a text, the likeliest each time."""

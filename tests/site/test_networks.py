@@ -1,9 +1,10 @@
-"""What a reader asks of a network on its page: the same answers as in Python, and clear words."""
+"""What a reader asks of a page's network or search: the answers of Python, and clear words."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
+from benchmarks import assistant
+from companion import data
 from tests.site.conftest import Site
 from tests.site.networks import NETWORKS, Network
 from tests.site.visits import AXE_OPTIONS, Visit, open_page, overflow
@@ -62,9 +65,35 @@ ODD_STARTS = [
     ("a" * 1_000_000, "aaa"),
     ("good " * 200_000, "good"),
 ]
-each_network = pytest.mark.parametrize(
-    "network", NETWORKS, ids=[f"{network.page}-{network.name}" for network in NETWORKS]
-)
+SEARCHES = [network for network in NETWORKS if network.data["kind"] == "search"]
+TRAINED = [network for network in NETWORKS if network not in SEARCHES]
+QUESTIONS = [
+    *(one["question"] for part in assistant.questions().values() for one in part),
+    "BM25 bm25 BM-25?",
+    "\u0130STANBUL na\u00efve \u03a3\u0391\u03a3 stra\u00dfe x\u00b2 a_b",
+    "the the the model",
+    "gradient " * 50 + "loss",
+]
+# (what is typed, what the answer says)
+ODD_QUESTIONS = [
+    ("", "type a question first"),
+    (" \n\t.,;_", "type a question first"),
+    ("\U0001f375\u2764\ufe0f", "type a question first"),
+    ("这个茶很好喝", "Nothing in the course has these words"),
+    ("asdf qwer zxcv", "Nothing in the course has these words"),
+    ("a" * 1_000_000, "Nothing in the course has these words"),
+    ("gradient " * 120_000, "share a word with the question"),
+    ("zxcv gradient", "Not in the course: “zxcv”."),
+    ("<img src=x onerror=alert(1)> gradient", "share a word with the question"),
+]
+
+
+def each(networks: list[Network]) -> pytest.MarkDecorator:
+    names = [f"{network.page}-{network.name}" for network in networks]
+    return pytest.mark.parametrize("network", networks, ids=names)
+
+
+each_network, each_trained, each_search = map(each, (NETWORKS, TRAINED, SEARCHES))
 PROBABILITIES = """(figure, texts) => texts.map((text) =>
     figure.form.probability(figure.form.read(text).map(({ id }) => id).filter(Boolean)))"""
 LOADED = "[...document.scripts].filter((one) => one.src.includes('/networks/')).length"
@@ -73,14 +102,17 @@ ALONE = """figure => {
     document.querySelector("article").replaceChildren(figure);
     document.querySelectorAll("[class*=bd-sidebar]").forEach((bar) => bar.remove());
 }"""
+# More of the list than is shown, so that its order is compared far down.
+FINDS = """(figure, questions) => questions.map((question) =>
+    figure.form.find(question).slice(0, 20).map(({ place, score }) => [place, score]))"""
 READS = "(figure, values) => figure.form.probabilities(Float32Array.from(values))"
 
 
 def test_there_are_networks_to_ask() -> None:
-    assert {network.data["kind"] for network in NETWORKS} >= {"words"}
+    assert {network.data["kind"] for network in NETWORKS} >= {"words", "search"}
 
 
-@each_network
+@each_trained
 def test_the_stored_weights_are_whole_and_small(network: Network) -> None:
     content = base64.b64decode(network.data["weights"])
     assert hashlib.sha256(content).hexdigest() == network.data["sha256"]
@@ -101,13 +133,13 @@ def misprinted(network: Network) -> list[str]:
     return wrong
 
 
-@each_network
+@each_trained
 def test_the_stored_answers_are_those_of_the_stored_weights(network: Network) -> None:
     assert network.stored
     assert misprinted(network) == []
 
 
-@each_network
+@each_trained
 def test_weights_of_another_training_would_be_noticed(network: Network) -> None:
     content = bytearray(base64.b64decode(network.data["weights"]))
     size = math.prod(network.data["layers"][0]["arrays"][0]["shape"])
@@ -167,6 +199,9 @@ def test_a_key_on_an_example_asks_and_only_then_the_weights_are_loaded(
             start = network.data["examples"][i]
             written = network.tokenizer.decode(network.write(start, 20))
             assert said.startswith(start + written.rstrip("�"))
+            continue
+        if network.data["kind"] == "search":
+            assert figure.locator(".network-found a").first.inner_text() == network.stored[i]
             continue
         probability = float(network.answer(network.inputs()[i]).max())
         assert f"probability of {probability:.2f}" in said
@@ -234,6 +269,79 @@ def test_any_start_is_written_on_or_gets_a_clear_sentence(
         figure.get_by_role("button", name="Write on").press("Enter")
         assert expected in wait_for_answer(figure, before)
         assert len(figure.inner_text()) < 5_000
+
+
+@each_search
+def test_the_stored_passages_are_whole_small_and_of_this_course(network: Network) -> None:
+    kept = {name: network.data[name] for name in ("sections", "passages")}
+    content = json.dumps(kept, ensure_ascii=False).encode()
+    assert hashlib.sha256(content).hexdigest() == network.data["sha256"]
+    assert len(content) == network.data["bytes"] < 2_000_000
+    now = {paragraph for one in data.load_course() for paragraph in one.text.split("\n\n")}
+    stored = [part for _, text in network.data["passages"] for part in text.split("\n\n")]
+    share = sum(part in now for part in stored) / len(stored)
+    assert share > 0.9, "the pages have changed: refresh the notebook that keeps their passages"
+
+
+@each_search
+def test_the_browser_ranks_as_python_does(network: Network, figure: Locator) -> None:
+    ready(figure)
+    scores = network.retriever.scores(QUESTIONS)
+    for found, row in zip(figure.evaluate(FINDS, QUESTIONS), scores, strict=True):
+        best = np.argsort(-row, kind="stable")[: len(found)]
+        assert len(found) == min((row > 0).sum(), 20)
+        assert [place for place, _ in found] == best.tolist()
+        assert [score for _, score in found] == pytest.approx(row[best].tolist(), abs=CLOSE)
+
+
+@each_search
+def test_the_stored_answers_are_those_of_the_stored_passages(network: Network) -> None:
+    best = [network.retriever.search(text, k=1)[0].passage for text in network.data["examples"]]
+    named = [" › ".join(dict.fromkeys(filter(None, (one.title, one.heading)))) for one in best]
+    assert network.stored == named
+
+
+@each_search
+def test_each_passage_has_an_address_that_the_site_has(network: Network, site: Site) -> None:
+    ids = {
+        page: set(
+            re.findall(r'\bid="([^"]+)"', (site.folder / f"book/{page}.html").read_text("utf-8"))
+        )
+        for page in {page for page, *_ in network.data["sections"]}
+    }
+    sections = network.data["sections"]
+    assert [f"{page}#{anchor}" for page, _, _, anchor in sections if anchor not in ids[page]] == []
+
+
+@each_search
+def test_a_passage_that_was_found_leads_to_its_section(
+    network: Network, browser: Browser, address: str
+) -> None:
+    page = open_page(browser, address, network.page, Visit(), viewport=DESK)
+    figure = find(page, network)
+    figure.locator("textarea").fill("How much electricity does training need?")
+    figure.locator("textarea").press("Enter")
+    wait_for_answer(figure, 0)
+    link = figure.locator(".network-found a").first
+    name = link.inner_text()
+    link.click()
+    page.wait_for_load_state()
+    anchor = page.evaluate("location.hash.slice(1)")
+    heading = page.locator(f"#{anchor}").locator(
+        "xpath=ancestor-or-self::section[1]/*[self::h1 or self::h2 or self::h3]"
+    )
+    assert name.endswith(heading.first.inner_text().rstrip("#").strip())
+    page.context.close()
+
+
+@each_search
+def test_any_question_gets_passages_or_a_clear_sentence(network: Network, figure: Locator) -> None:
+    for text, expected in ODD_QUESTIONS:
+        figure.locator("textarea").evaluate("(area, text) => { area.value = text; }", text)
+        before = asked(figure)
+        figure.get_by_role("button", name="Search the course").press("Enter")
+        assert expected in wait_for_answer(figure, before)
+        assert len(figure.inner_text()) < 6_000
 
 
 @pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
