@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
+from companion.data.recordings import wav_bytes
 from tests.project.sample import code, display, write_notebook
 from tools.comparison import differences, output_differences, trained_parts
 from tools.margins import Formatted, is_narrow, narrow
@@ -54,6 +58,38 @@ def test_a_trained_number_may_move_by_one_unit_and_no_other_may(stored: str, sho
     assert differences(stored, shown, trained=True) == []
     assert differences(shown, stored, trained=True) == []
     assert differences(stored, shown)
+
+
+def sound(samples: ArrayLike, *, sample_rate: int = 16_000) -> str:
+    """A page's player of samples from -1 to 1."""
+    wav = wav_bytes(np.asarray(samples, float), sample_rate=sample_rate)
+    return f'<audio src="data:audio/wav;base64,{base64.b64encode(wav).decode()}"></audio> 5 words'
+
+
+TONE = 0.5 * np.sin(np.arange(800) / 5)
+OTHER_SOUNDS = {
+    "a click": sound(TONE + 0.001 * (np.arange(800) == 400)),
+    "a little louder": sound(1.01 * TONE),
+    "one sample late": sound(np.roll(TONE, 1)),
+    "upside down": sound(-TONE),
+    "shorter": sound(TONE[:-1]),
+    "faster": sound(TONE, sample_rate=22_050),
+    "silence": sound(0 * TONE),
+    "none": " 5 words",
+    "another word beside it": sound(TONE).replace("words", "hours"),
+}
+
+
+def test_a_sound_may_differ_by_what_nobody_hears() -> None:
+    steps = np.random.default_rng(0).integers(-2, 3, len(TONE))
+    assert differences(sound(TONE), sound(TONE + steps / 32_768)) == []
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("other", OTHER_SOUNDS)
+def test_another_sound_is_found(other: str, trained: bool) -> None:
+    assert differences(sound(TONE), OTHER_SOUNDS[other], trained=trained)
+    assert differences(OTHER_SOUNDS[other], sound(TONE), trained=trained)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
