@@ -5,14 +5,19 @@
 * An explorer's picture goes into its figure, where a reader without JavaScript finds it.
 * A printed line that is longer than a table's row is prose, such as a card's, and is wrapped.
 * A cell tagged ``check`` is folded to one line that says how many statements it checks.
+* The directive ``explorer`` shows on another page an explorer that a notebook stores.
 * The markers behind prose numbers (``<!--= expression -->``) are for the tests and are left out.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
+import json
+import os
 import re
 from html import escape
+from pathlib import Path
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -20,6 +25,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
 
 MARKER = re.compile(r"\s*<!--=.*?-->\s*", re.DOTALL)
 LONGEST_ROW = 100  # of a printed table, and the columns that fit beside both side bars
@@ -60,12 +66,45 @@ class DescribePictures(SphinxPostTransform):
             if page is None and words:
                 picture.append(nodes.raw("", words_in_a_fold(words), format="html"))
             if page is not None and PICTURE_SLOT in page.astext():
-                before, after = page.astext().split(PICTURE_SLOT, 1)
-                page.children = [
-                    nodes.raw("", before + PICTURE_SLOT, format="html"),
-                    *images,
-                    nodes.raw("", after, format="html"),
-                ]
+                page.children = explorer_nodes(page.astext(), images)
+
+
+def explorer_nodes(page: str, images: list[nodes.image]) -> list[nodes.Node]:
+    """Return an explorer's HTML as nodes, its picture where a reader without a script finds it."""
+    before, after = page.split(PICTURE_SLOT, 1)
+    return [
+        nodes.raw("", before + PICTURE_SLOT, format="html"),
+        *images,
+        nodes.raw("", after, format="html"),
+    ]
+
+
+class ShowExplorer(SphinxDirective):
+    """The directive ``explorer PAGE NAME``: an explorer as its own page's notebook stores it."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        page, name = self.arguments
+        notebook = Path(self.env.srcdir) / f"{page}.ipynb"
+        self.env.note_dependency(str(notebook))
+        picture, text, html = self.find(notebook, f'data-explorer="{name}"')
+        file = Path(self.env.doctreedir) / "explorers" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(base64.b64decode(picture))
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        uri = Path(os.path.relpath(file, here)).as_posix()
+        return explorer_nodes(html, [nodes.image(uri=uri, alt=text.splitlines()[0])])
+
+    def find(self, notebook: Path, mark: str) -> list[str]:
+        if notebook.is_file():
+            for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+                for output in cell.get("outputs", []):
+                    parts = output.get("data", {})
+                    if mark in "".join(parts.get("text/html", "")):
+                        kinds = ("image/png", "text/plain", "text/html")
+                        return ["".join(parts[kind]) for kind in kinds]
+        raise self.error(f"{notebook.name} stores no explorer with {mark}")
 
 
 def words_in_a_fold(lines: list[str]) -> str:
@@ -118,6 +157,7 @@ def _is_bundle(node: nodes.Node) -> bool:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("explorer", ShowExplorer)
     app.add_transform(DropMarkers)
     app.add_post_transform(DescribePictures)
     app.add_post_transform(WrapLongLines)

@@ -10,6 +10,7 @@ from bs4 import NavigableString, Tag
 
 from tests.site import checks
 from tests.site.conftest import Site
+from tests.site.explorers import EXPLORERS, read
 from tools.notebooks import ROOT, Notebook, notebooks, toc_entries
 
 pytestmark = pytest.mark.site
@@ -61,6 +62,12 @@ def test_a_pictures_words_are_those_stored_with_it(notebook: Notebook, site: Sit
 def squeeze(tag: Tag) -> str:
     """A tag's text with a space between its parts."""
     return " ".join(tag.get_text(" ").split())
+
+
+def test_the_landing_page_opens_with_an_explorer_of_the_course(site: Site) -> None:
+    (figure,) = checks.read(site.folder / "book/index.html").select("article figure.explorer")
+    (shown,) = [one for one in EXPLORERS if one.name == figure["data-explorer"]]
+    assert read(figure.find("script", type="application/json").string) == shown.data
 
 
 def test_the_markers_behind_numbers_stay_out_of_the_pages(site: Site) -> None:

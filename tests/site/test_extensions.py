@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -357,6 +359,39 @@ def test_an_outcome_has_its_answer_and_all_of_its_reason(drawn: BeautifulSoup) -
 
 def test_no_marker_of_a_question_is_left_on_the_page(drawn: BeautifulSoup) -> None:
     assert "<!--=" not in str(drawn)
+
+
+DOT = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n"  # what is copied needs no more of a picture than its name
+).decode()
+EXPLORER = (
+    '<figure data-explorer="worth"><div class="explorer-static"></div><dl></dl>'
+    '<script type="application/json">{"title": "a < b"}</script></figure>'
+)
+
+
+@pytest.fixture
+def with_explorer(tmp_path: Path) -> Path:
+    """A folder with a notebook that stores an explorer."""
+    parts = {"image/png": DOT, "text/html": EXPLORER, "text/plain": "A curve.\nValue: 5 USD"}
+    notebook = {"cells": [{"outputs": [{"data": parts}]}]}
+    (tmp_path / "page.ipynb").write_text(json.dumps(notebook), "utf-8")
+    return tmp_path
+
+
+def test_another_page_shows_an_explorer_as_its_notebook_stores_it(with_explorer: Path) -> None:
+    page, warnings = draw(with_explorer, "# Start\n\n:::{explorer} page worth\n:::\n")
+    assert warnings == ""
+    (picture,) = page.select("figure[data-explorer=worth] > .explorer-static > img")
+    assert picture["alt"] == "A curve."
+    assert (with_explorer / "out" / picture["src"]).read_bytes() == base64.b64decode(DOT)
+    assert page.find("script", type="application/json").string == '{"title": "a < b"}'
+
+
+@pytest.mark.parametrize("asked", ["page other", "nowhere worth"])
+def test_an_explorer_that_no_notebook_stores_is_named(with_explorer: Path, asked: str) -> None:
+    _, warnings = draw(with_explorer, f"# Start\n\n:::{{explorer}} {asked}\n:::\n")
+    assert "stores no explorer" in warnings
 
 
 def test_a_broken_question_is_a_warning_which_the_build_takes_as_an_error(tmp_path: Path) -> None:
