@@ -310,7 +310,8 @@ def test_each_passage_has_an_address_that_the_site_has(network: Network, site: S
         for page in {page for page, *_ in network.data["sections"]}
     }
     sections = network.data["sections"]
-    assert [f"{page}#{anchor}" for page, _, _, anchor in sections if anchor not in ids[page]] == []
+    gone = [f"{page}#{anchor}" for page, _, _, anchor in sections if anchor not in ids[page]]
+    assert gone == [], "refresh the notebook that keeps the passages"
 
 
 @each_search
