@@ -284,8 +284,8 @@ FAULTS = [
     Fault(
         "a picture's words on a page name a number",
         "book/index.md",
-        r"value in dollars that",
-        "78,000 dollars that",
+        r":::\{explorer\} [^\n]*\n:::",
+        ":::{image} landing.png\n:alt: A curve that rises to 78,000 dollars.\n:::",
         PROSE,
     ),
     Fault(

@@ -77,7 +77,9 @@ CODE_DIRECTIVES = {
     "graphviz",
 }
 # Their argument is a path, a label or a layout; elsewhere it is a title, which is prose.
-UNTITLED_DIRECTIVES = {"figure", "image", "figure-md", "grid", "solution", "solution-start"}
+UNTITLED_DIRECTIVES = {
+    *("figure", "image", "figure-md", "explorer", "grid", "solution", "solution-start")
+}
 
 # What is blanked once code, maths and bound numbers are out of the way, in this order.
 _EXEMPT = [

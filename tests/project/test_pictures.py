@@ -56,13 +56,6 @@ def picture(id: str, page: str) -> tuple[str, str]:
     return cell.source, pictures(cell.outputs)[0]
 
 
-def test_the_readme_shows_the_picture_of_the_explorer_that_opens_the_site() -> None:
-    _, png = picture("explorer", "04_practice/trustworthy")
-    assert "](book/landing.png)" in (ROOT / "README.md").read_text("utf-8")
-    stored = (ROOT / "book" / "landing.png").read_bytes()
-    assert stored == base64.b64decode(png), "write book/landing.png anew from the stored output"
-
-
 @pytest.mark.parametrize("stable", ["", ", stable=3"])
 def test_a_swapped_a_moved_and_a_missing_picture_are_found(stable: str) -> None:
     _, png = picture("growth-figure", "01_background/history")
