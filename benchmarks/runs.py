@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,23 @@ def add_evidence(
     separators = (",", ":") if indent is None else None
     content = json.dumps(evidence, ensure_ascii=False, indent=indent, separators=separators)
     write_atomically(file, (content + "\n").encode())
+
+
+def bracketed(
+    start: Sequence[float], factor: float, score: Callable[[float], float], longest: int = 12
+) -> tuple[float, list[tuple[float, float]]]:
+    """Returns the best value and all with scores; the grid goes on while it lies at an edge.
+
+    Among equals the one that was tried first is the best.
+    """
+    scores = {value: score(value) for value in start}
+    while True:
+        best = max(scores, key=lambda value: scores[value])
+        if min(scores) < best < max(scores) or len(scores) == longest:
+            return best, sorted(scores.items())
+        value = best / factor if best == min(scores) else best * factor
+        value = float(f"{value:.6g}")
+        scores[value] = score(value)
 
 
 def versions() -> dict[str, Any]:
