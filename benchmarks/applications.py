@@ -15,8 +15,6 @@ again; delete the file to start over. It takes about four minutes.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import add_evidence, fresh, read_evidence, versions
+from benchmarks.runs import run_stages
 from tools.cells import run_cells
 
 COMMAND = "python -m benchmarks.applications"
@@ -278,30 +276,10 @@ STAGES: dict[str, Callable[[], Found]] = {
 }
 
 
-def measure(file: Path, stages: list[str]) -> None:
-    """Measures the pages that the file does not hold, each in a fresh process, and keeps each."""
-    for name in stages:
-        if name in read_evidence(file):
-            continue
-        found = fresh("benchmarks.applications", "tensorflow", "--one", name)
-        del found["process_seconds"]
-        start = {"command": COMMAND, "date": time.strftime("%Y-%m-%d"), "versions": versions()}
-        start["unit"] = "processor seconds, of all threads together"
-        add_evidence(file, start, {name: found}, indent=1)
-        print(name, found, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measures and keeps the results, or measures one page and prints it."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("file", nargs="?", type=Path, default=FILE)
-    options.add_argument("--stage", choices=list(STAGES), help="do this one alone")
-    options.add_argument("--one", choices=list(STAGES), help="measure this one here and print it")
-    chosen = options.parse_args(arguments)
-    if chosen.one:
-        print(json.dumps(STAGES[chosen.one]()))
-        return
-    measure(chosen.file, [chosen.stage] if chosen.stage else list(STAGES))
+    more = {"unit": "processor seconds, of all threads together"}
+    run_stages(COMMAND, __doc__, FILE, STAGES, more, arguments, indent=1)
 
 
 if __name__ == "__main__":

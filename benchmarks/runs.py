@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,39 @@ def add_evidence(
     separators = (",", ":") if indent is None else None
     content = json.dumps(evidence, ensure_ascii=False, indent=indent, separators=separators)
     write_atomically(file, (content + "\n").encode())
+
+
+def run_stages(
+    command: str,
+    description: str | None,
+    file: Path,
+    stages: Mapping[str, Callable[[], Any]],
+    more: dict[str, Any],
+    arguments: list[str] | None,
+    *,
+    indent: int | None = None,
+) -> None:
+    """Does the stages that a file lacks, each in a fresh process, and keeps each as it is done.
+
+    This is the command line of a benchmark; a fresh process does `--one` stage and prints it.
+    """
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("file", nargs="?", type=Path, default=file)
+    options.add_argument("--stage", choices=list(stages), help="do this one alone")
+    options.add_argument("--one", choices=list(stages), help="do this one here and print it")
+    chosen = options.parse_args(arguments)
+    if chosen.one:
+        print(json.dumps(stages[chosen.one]()))
+        return
+    for name in [chosen.stage] if chosen.stage else stages:
+        if name in read_evidence(chosen.file):
+            continue
+        found = fresh(command.removeprefix("python -m "), "tensorflow", "--one", name)
+        del found["process_seconds"]
+        start = {"command": command, "date": time.strftime("%Y-%m-%d"), "versions": versions()}
+        start |= more
+        add_evidence(chosen.file, start, {name: found}, indent=indent)
+        print(name, found, flush=True)
 
 
 def bracketed(

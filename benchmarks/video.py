@@ -12,8 +12,6 @@ ten minutes on two quiet cores.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -22,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.runs import add_evidence, bracketed, fresh, read_evidence, versions
+from benchmarks.runs import bracketed, read_evidence, run_stages
 from tools.cells import run_cells
 
 COMMAND = "python -m benchmarks.video"
@@ -172,28 +170,9 @@ def speed() -> Found:
 STAGES: dict[str, Callable[[], Found]] = {"linear": linear, "network": network, "speed": speed}
 
 
-def measure(file: Path, stages: list[str]) -> None:
-    """Does the stages that the file does not hold, each in a fresh process, and keeps each."""
-    for name in stages:
-        if name in read_evidence(file):
-            continue
-        found = fresh("benchmarks.video", "tensorflow", "--one", name)
-        del found["process_seconds"]
-        start = {"command": COMMAND, "date": time.strftime("%Y-%m-%d"), "versions": versions()}
-        add_evidence(file, start, {name: found})
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measures and keeps the results, or does one stage and prints it."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("file", nargs="?", type=Path, default=FILE)
-    options.add_argument("--stage", choices=list(STAGES), help="do this one alone")
-    options.add_argument("--one", choices=list(STAGES), help="do this one here and print it")
-    chosen = options.parse_args(arguments)
-    if chosen.one:
-        print(json.dumps(STAGES[chosen.one]()))
-        return
-    measure(chosen.file, [chosen.stage] if chosen.stage else list(STAGES))
+    run_stages(COMMAND, __doc__, FILE, STAGES, {}, arguments)
 
 
 if __name__ == "__main__":

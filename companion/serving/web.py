@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -304,9 +304,14 @@ class WebModel(Packed):
         return self._form((name, title, note), "The network reads", table, form)
 
 
-def _stacked(examples: Mapping[str, ArrayLike]) -> NDArray[Any]:
-    if not examples:
+def check_examples(examples: Sized) -> None:
+    """Raises a `ValueError` where a form has no example."""
+    if not len(examples):
         raise ValueError("There is no example; give at least one, for readers without JavaScript.")
+
+
+def _stacked(examples: Mapping[str, ArrayLike]) -> NDArray[Any]:
+    check_examples(examples)
     return np.stack([np.asarray(example) for example in examples.values()])
 
 

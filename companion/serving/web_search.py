@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion._common.checking import UsageError, check_name, check_text, check_texts
-from companion.serving.web import MOST_BYTES, WebForm
+from companion.serving.web import MOST_BYTES, WebForm, check_examples
 
 if TYPE_CHECKING:
     from companion.data import Passage
@@ -111,8 +111,7 @@ class WebSearch:
         Raises:
             ValueError: If the name is none, a text is empty, or there is no example.
         """
-        if not examples:
-            raise ValueError("There is no example; give at least one, for readers without scripts.")
+        check_examples(examples)
         best = [self.retriever.search(text, k=1)[0] for text in check_texts(list(examples))]
         table = [
             (text, _name(one.passage) if one.score > 0 else "nothing")

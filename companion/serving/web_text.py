@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion._common.checking import UsageError, check_text
-from companion.serving.web import Packed, WebForm, pack
+from companion.serving.web import Packed, WebForm, check_examples, pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,8 +153,7 @@ class WebWriter(Packed):
         Raises:
             ValueError: If the name is none, a text is empty, or there is no example.
         """
-        if not examples:
-            raise ValueError("There is no example; give at least one, for readers without scripts.")
+        check_examples(examples)
         for text in examples:
             check_text("example", text)
         form = {

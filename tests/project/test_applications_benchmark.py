@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import applications
+from benchmarks import applications, runs
 from companion.data import load_measurements
 from tools.notebooks import ROOT
 
@@ -91,7 +91,7 @@ def test_only_the_pages_that_are_missing_are_measured(
         asked.append(words[-1])
         return {"one": "a post", "process_seconds": 1.0}
 
-    monkeypatch.setattr(applications, "fresh", fresh)
+    monkeypatch.setattr(runs, "fresh", fresh)
     file = tmp_path / "file.json"
     applications.main([str(file), "--stage", "sentiment"])
     assert asked == ["sentiment"]
