@@ -17,7 +17,9 @@ SAMPLE = pd.DataFrame({"id": [4, 2, 9], "five_stars": 0.5})
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
     code = {"np": np, "pd": pd, "stats": stats}
-    return run_cells("06_tools/kaggle", "submission", "climber", "explorer-function", **code)
+    return run_cells(
+        "06_tools/kaggle", "submission", "climber", "real-teams", "explorer-function", **code
+    )
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.25])
@@ -63,6 +65,17 @@ def test_a_board_with_a_hurdle_moves_by_more_than_the_hurdle(page: dict[str, Any
     steps = np.diff(page["climb"](right, public, 500, np.random.default_rng(1), 0.05)[:, 0])
     assert (steps > 0).any()
     assert steps[steps > 0].min() > 0.05
+
+
+@pytest.mark.parametrize(("hurdle", "ends", "seen"), [(0, (0.75, 1), 1), (0.3, (0.5, 0.75), 0)])
+def test_a_blend_keeps_what_moves_the_board_and_counts_the_gains_it_showed(
+    page: dict[str, Any], hurdle: float, ends: tuple[float, float], seen: int
+) -> None:
+    truths, public = np.ones(8, bool), np.arange(8) < 4
+    first = np.array([0.9, 0.9, 0, 0, 0.9, 0.9, 0.9, 0])
+    better = np.array([0.9, 0.9, 1.1, 0, 0.9, 0.9, 0.9, 1.1])  # helps in one case of each part
+    found = page["blend"]([first, better], truths, public, hurdle)
+    assert found.tolist() == [0.5, 0.75, *ends, 1, seen]
 
 
 def test_the_best_of_equal_files_is_what_drawing_gives(page: dict[str, Any]) -> None:
