@@ -25,6 +25,7 @@ from .hardware import load_devices as load_devices
 from .hardware import training_bytes as training_bytes
 from .hardware import training_flops as training_flops
 from .hardware import weight_bytes as weight_bytes
+from .power import measure_joules as measure_joules
 from .prices import TokenPrice as TokenPrice
 from .prices import break_even_requests as break_even_requests
 from .prices import load_prices as load_prices
