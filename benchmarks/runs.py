@@ -127,7 +127,7 @@ def bracketed(
     scores = {value: score(value) for value in start}
     while True:
         best = max(scores, key=lambda value: scores[value])
-        if min(scores) < best < max(scores) or len(scores) == longest:
+        if min(scores) < best < max(scores) or len(scores) >= longest:
             return best, sorted(scores.items())
         value = best / factor if best == min(scores) else best * factor
         value = float(f"{value:.6g}")

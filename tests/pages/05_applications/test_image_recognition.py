@@ -107,3 +107,100 @@ def test_stages_that_the_file_holds_are_not_done_again(
     benchmark.measure(file, ["one"])
     benchmark.measure(file, ["one", "two"])
     assert done == ["one", "two"]
+
+
+class Counted:
+    """A model that says what its setting and the number of pictures it learned from give it."""
+
+    def __init__(self, setting: dict[str, Any], score: Any) -> None:
+        self.setting, self.right, self.pictures = setting, score, 0
+
+    def fit(self, x: Any, y: Any) -> Counted:
+        assert x.ndim == 2
+        assert len(x) == len(y)
+        self.pictures = len(x)
+        return self
+
+    def score(self, x: Any, y: Any) -> float:
+        assert len(x) == len(y) == 3  # the pictures to choose by
+        return float(self.right(self.pictures // 2 - 1, **self.setting))
+
+    def predict(self, x: Any) -> Any:
+        assert len(x) == 4  # the test pictures
+        return np.full(4, self.pictures // 5 - 1)  # copies of the five to learn from
+
+
+def searched(method: str, score: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the search with made-up pictures, and a score of copies and setting for learning."""
+    counts = {"fit": 2, "held": 3, "all": 5, "test": 4}
+    parts = {name: (np.zeros((n, 28, 28)), np.zeros(n, int)) for name, n in counts.items()}
+
+    def with_setting(name: str, **setting: Any) -> Counted:
+        assert name == method
+        return Counted({k: v for k, v in setting.items() if k != "copies"}, score)
+
+    monkeypatch.setattr(benchmark, "digits", lambda: parts)
+    monkeypatch.setattr(benchmark, "with_setting", with_setting)
+    return benchmark.moved_copies(method)
+
+
+def test_neighbours_of_moved_copies_try_every_number_with_every_k(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = searched("k-NN", lambda copies, k: copies / 100 - abs(k - 5), monkeypatch)
+    pairs = [(n, k) for n in benchmark.COPIES["k-NN"] for k in benchmark.COPIES_K]
+    tried = [(run["setting"]["copies"], run["setting"]["k"]) for run in found["grid"]]
+    assert tried == pairs
+    for (n, k), run in zip(pairs, found["grid"], strict=True):
+        assert run["accuracy"] == pytest.approx(n / 100 - abs(k - 5))
+    assert found["setting"] == {"k": 5, "copies": 20}
+    assert found["said"] == 4 * chr(ord("a") + 20)  # learned from all, with the chosen copies
+
+
+def test_support_vectors_try_the_width_then_the_strength_then_more_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def score(copies: int, gamma: float, **other: float) -> float:
+        return copies / 100 - abs(np.log(other["C"] / 10)) - abs(np.log(gamma / 0.1))
+
+    found = searched("SVM", score, monkeypatch)
+    tried = [tuple(run["setting"][k] for k in ("copies", "C", "gamma")) for run in found["grid"]]
+    widths = [(2, 3.0, gamma) for gamma in (0.02, 0.03, 0.05, 0.1, 0.2)]
+    strengths = [(2, c, 0.1) for c in (1.0, 10.0, 30.0)]  # three was tried with every width
+    assert tried == [*widths, *strengths, (5, 10.0, 0.1)]
+    assert found["setting"] == {"C": 10.0, "gamma": 0.1, "copies": 5}
+    assert found["said"] == "ffff"
+
+
+def test_more_copies_are_not_chosen_if_they_are_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = searched("SVM", lambda copies, gamma, **_: -copies - abs(gamma - 0.03), monkeypatch)
+    assert found["setting"]["copies"] == 2
+    assert found["said"] == "cccc"
+
+
+def test_moved_copies_stand_behind_the_pictures_with_their_labels(pictures: Any) -> None:
+    x, y = benchmark.with_copies((pictures, np.array([3, 1, 4, 1])), 2)
+    assert x.shape == (12, 28, 28)
+    assert y.tolist() == [3, 1, 4, 1] * 3
+    np.testing.assert_array_equal(x[:4], pictures)
+    assert not np.allclose(x[4:8], x[8:])
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(x[4:8], benchmark.augment(pictures, rng))
+    np.testing.assert_array_equal(x[8:], benchmark.augment(pictures, rng))
+
+
+def test_a_setting_reaches_its_model() -> None:
+    neighbours = benchmark.with_setting("k-NN", k=7, copies=5)
+    assert (neighbours.n_neighbors, neighbours.weights) == (7, "distance")
+    vectors = benchmark.with_setting("SVM", C=3.0, gamma=0.02, copies=2)
+    assert (vectors.C, vectors.gamma) == (3.0, 0.02)
+
+
+def test_the_stored_copies_were_chosen_by_the_pictures_put_aside(evidence: dict[str, Any]) -> None:
+    for method, run in evidence["copies"].items():
+        best = max(run["grid"], key=lambda one: one["accuracy"])
+        assert best["setting"] == run["setting"]
+        assert len(run["said"]) == len(data.load_digits().test.y)
+        counts = 800 * np.array([one["accuracy"] for one in run["grid"]])
+        assert np.allclose(counts, np.rint(counts), atol=1e-6)
+        assert {one["setting"]["copies"] for one in run["grid"]} == set(benchmark.COPIES[method])
