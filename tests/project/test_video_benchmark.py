@@ -101,8 +101,9 @@ def test_a_direction_is_one_letter_from_a_to_h() -> None:
     assert video.letters([7.0, 0.0]) == "ha"
 
 
+@pytest.mark.parametrize(("scale", "least"), [(0.03, 0.01), (1000, 0.001)])
 def test_a_linear_view_learns_from_all_sets_with_the_penalty_that_held_clips_choose(
-    monkeypatch: pytest.MonkeyPatch,
+    scale: float, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def part(seeds: Any, classes: Any, speeds: Any, each: int) -> Any:
         assert (list(classes), speeds, each) == ([0, 1, 2, 3, 4, 5], [1, 3], video.EACH)
@@ -110,7 +111,7 @@ def test_a_linear_view_learns_from_all_sets_with_the_penalty_that_held_clips_cho
         return few(40, seed)
 
     def view(film: Any) -> Any:
-        return film[:, 1:3].reshape(len(film), -1)
+        return scale * film[:, 1:3].reshape(len(film), -1)  # large: no penalty changes anything
 
     kept, asked = few(50, 1), {"new speed": few(9, 2)[0], "mixed": few(9, 3)[0]}
     monkeypatch.setattr(video, "part", part)
@@ -124,7 +125,9 @@ def test_a_linear_view_learns_from_all_sets_with_the_penalty_that_held_clips_cho
     expected = {p: RidgeClassifier(alpha=p).fit(x, y) for p, _ in found["grid"]}
     for penalty, share in found["grid"]:
         assert share == np.mean(expected[penalty].predict(view(kept[0])) == kept[1])
-    assert {*video.PENALTIES} <= {p for p, _ in found["grid"]}
+    values = [p for p, _ in found["grid"]]
+    assert np.allclose(values, least * 10.0 ** np.arange(len(values)))
+    assert {*video.PENALTIES} <= {*values}
     assert dict(found["grid"])[found["penalty"]] == max(share for _, share in found["grid"])
     best = expected[found["penalty"]]
     assert found["said"] == {
