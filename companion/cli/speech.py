@@ -33,6 +33,7 @@ def transcribe(args: argparse.Namespace) -> None:
 
     samples = read_recording(args.file)
     begin = 0.0
+    # The task `SpeechRecognizer` would load Keras first, for its own small network.
     for piece in load_speech_recognizer().transcribe(samples):
         if piece.no_speech > _DOUBT:
             note(f"note: from second {begin:.0f} on, perhaps nobody speaks.")
