@@ -173,7 +173,7 @@ def test_the_network_names_the_direction_with_the_highest_score() -> None:
 
 def rate_and_filters(rate: float, filters: float) -> float:
     """Return a share that is highest for a rate of 0.01 and for 16 filters."""
-    return 0.9 - 0.1 * abs(np.log(rate / 0.01)) - 0.01 * abs(np.log2(filters / 16))
+    return float(0.9 - 0.1 * abs(np.log(rate / 0.01)) - 0.01 * abs(np.log2(filters / 16)))
 
 
 def test_rates_are_tried_first_then_sizes_and_three_seeds_answer(
@@ -234,7 +234,7 @@ def test_the_methods_take_turns_and_only_later_rounds_count(
     monkeypatch.setattr(
         video, "says", lambda model, film: takes("network", 0.31)() if model == "32 filters" else 0
     )
-    monkeypatch.setattr(video.time, "process_time", lambda: clock[0])
+    monkeypatch.setattr("time.process_time", lambda: clock[0])
     found = video.speed()
     fitted, *rest = turns
     assert fitted == "difference"  # the linear view is fitted before the rounds

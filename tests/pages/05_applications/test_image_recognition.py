@@ -161,7 +161,7 @@ def test_support_vectors_try_the_width_then_the_strength_then_more_copies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def score(copies: int, gamma: float, **other: float) -> float:
-        return copies / 100 - abs(np.log(other["C"] / 10)) - abs(np.log(gamma / 0.1))
+        return float(copies / 100 - abs(np.log(other["C"] / 10)) - abs(np.log(gamma / 0.1)))
 
     found = searched("SVM", score, monkeypatch)
     tried = [tuple(run["setting"][k] for k in ("copies", "C", "gamma")) for run in found["grid"]]
