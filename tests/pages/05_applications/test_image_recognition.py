@@ -173,7 +173,11 @@ def test_support_vectors_try_the_width_then_the_strength_then_more_copies(
 
 
 def test_more_copies_are_not_chosen_if_they_are_worse(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = searched("SVM", lambda copies, gamma, **_: -copies - abs(gamma - 0.03), monkeypatch)
+    def score(copies: int, gamma: float, **other: float) -> float:
+        return -copies - abs(gamma - 0.03) - 0.01 * abs(other["C"] - 3)
+
+    found = searched("SVM", score, monkeypatch)
+    assert found["grid"][-1]["setting"] == {"C": 3.0, "gamma": 0.03, "copies": 5}
     assert found["setting"]["copies"] == 2
     assert found["said"] == "cccc"
 
