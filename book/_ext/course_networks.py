@@ -35,6 +35,8 @@ def place_networks(
     """Write a page's networks, tell its forms where they lie, and load what runs them."""
     if 'class="network"' not in context.get("body", ""):
         return
+    if 'data-kind="formula"' in context["body"]:
+        app.add_js_file("formula.js", defer="defer")
     app.add_js_file("network.js", defer="defer")
     app.add_css_file("network.css")
     folder = Path(app.outdir) / "_static" / "networks"

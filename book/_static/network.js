@@ -793,7 +793,10 @@
       k % 2 && marked.has(piece.toLowerCase()) ? make("mark", {}, piece) : piece);
   });
 
-  const KINDS = { words: WordsForm, picture: PictureForm, text: TextForm, search: SearchForm };
+  const KINDS = {
+    words: WordsForm, picture: PictureForm, text: TextForm, search: SearchForm,
+    ...window.courseForms?.({ Form, make, button, count }), // of formula.js
+  };
   for (const figure of document.querySelectorAll("figure.network[data-source]")) {
     figure.form = new KINDS[figure.dataset.kind](figure);
   }

@@ -6,6 +6,7 @@ from .untrusted import load_model as load_model
 from .web import WebForm as WebForm
 from .web import WebModel as WebModel
 from .web import export_web as export_web
+from .web_formula import ask_formula as ask_formula
 from .web_search import WebSearch as WebSearch
 from .web_search import export_web_search as export_web_search
 from .web_text import WebWriter as WebWriter

@@ -5,6 +5,7 @@ from .explorer import Explorer as Explorer
 from .figures import figure as figure
 from .figures import label_lines as label_lines
 from .figures import show as show
+from .formulas import differentiate as differentiate
 from .plots import plot_calibration as plot_calibration
 from .plots import plot_learning_curve as plot_learning_curve
 from .plots import plot_threshold_value as plot_threshold_value

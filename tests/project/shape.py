@@ -19,11 +19,11 @@ MAX_ROOM_LINES = {
     "models": 2350,
     "training": 1500,
     "evaluation": 800,
-    "tasks": 1450,
+    "tasks": 1500,
     "serving": 1700,
     "economics": 700,
-    "teaching": 1200,
-    "cli": 1500,
+    "teaching": 1300,
+    "cli": 1550,
     "_common": 500,
 }
 MAX_MODULE_LINES = 300

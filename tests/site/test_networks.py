@@ -17,6 +17,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 
 from benchmarks import assistant
 from companion import data
+from companion.teaching import differentiate
+from tests.formulas import random_formula
 from tests.site.conftest import Site
 from tests.site.networks import NETWORKS, Network
 from tests.site.visits import AXE_OPTIONS, Visit, open_page, overflow
@@ -66,7 +68,8 @@ ODD_STARTS = [
     ("good " * 200_000, "good"),
 ]
 SEARCHES = [network for network in NETWORKS if network.data["kind"] == "search"]
-TRAINED = [network for network in NETWORKS if network not in SEARCHES]
+FORMULAS = [network for network in NETWORKS if network.data["kind"] == "formula"]
+TRAINED = [network for network in NETWORKS if network not in SEARCHES + FORMULAS]
 QUESTIONS = [
     *(one["question"] for part in assistant.questions().values() for one in part),
     "BM25 bm25 BM-25?",
@@ -87,13 +90,42 @@ ODD_QUESTIONS = [
     ("<img src=x onerror=alert(1)> gradient", "share a word with the question"),
 ]
 
+# (what is typed, what the answer says)
+ODD_FORMULAS = [
+    ("", "There is no formula: type one first"),
+    (" \n;# nothing", "There is no formula: type one first"),
+    ("\U0001f375", "“\U0001f375” is not known here"),
+    ("导数", "“导” is not known here"),
+    ("x", "“x” has no value yet: set it in a line before"),
+    ("x = 2; x ^ 2", "Write ** for a power"),
+    ("x = 2; x ** x", "An exponent must be a number"),
+    ("x = 2; x ** 2 ** 3", "An exponent must be a number"),
+    ("x = 2; x; x", "only the last line may do without one"),
+    ("x = 2; x = 3", "“x” is set twice"),
+    ("tanh = 2; tanh", "is a function: take another name"),
+    ("sin(1)", "“sin” is no function here"),
+    ("x = 2; x 3", "cannot be read from “3” on"),
+    ("x = 2; (x", "A bracket is not closed"),
+    ("x = 2; x * ", "Something is missing at the end of a line"),
+    ("x = 2; () + x", "Something is missing before “)”"),
+    ("1 / 0", "is no finite number"),
+    ("log(-1)", "The result of log is no finite number"),
+    ("exp(1000)", "The result of exp is no finite number"),
+    ("a" * 1_000_000, "1,000,000 characters; at most 2,000 are read"),
+    ("(" * 900 + "1" + ")" * 900, "result = 1.000."),
+    ("x = 1; " + "+".join(["x"] * 60), "result = 60.000. Slopes: x 60.000."),
+    ("<img src=x onerror=alert(1)>", "“<” is not known here"),
+]
+
 
 def each(networks: list[Network]) -> pytest.MarkDecorator:
     names = [f"{network.page}-{network.name}" for network in networks]
     return pytest.mark.parametrize("network", networks, ids=names)
 
 
-each_network, each_trained, each_search = map(each, (NETWORKS, TRAINED, SEARCHES))
+each_network, each_trained, each_search, each_formula = map(
+    each, (NETWORKS, TRAINED, SEARCHES, FORMULAS)
+)
 PROBABILITIES = """(figure, texts) => texts.map((text) =>
     figure.form.probability(figure.form.read(text).map(({ id }) => id).filter(Boolean)))"""
 LOADED = "[...document.scripts].filter((one) => one.src.includes('/networks/')).length"
@@ -199,6 +231,12 @@ def test_a_key_on_an_example_asks_and_only_then_the_weights_are_loaded(
             start = network.data["examples"][i]
             written = network.tokenizer.decode(network.write(start, 20))
             assert said.startswith(start + written.rstrip("�"))
+            continue
+        if network.data["kind"] == "formula":
+            slopes = differentiate(network.data["examples"][i])
+            assert [f"{name} {slope:.3f}" for name, (_, slope) in slopes.items()][:-1] == (
+                said.replace("−", "-").rstrip(".").split("Slopes: ")[1].split(", ")
+            )
             continue
         if network.data["kind"] == "search":
             assert figure.locator(".network-found a").first.inner_text() == network.stored[i]
@@ -345,6 +383,58 @@ def test_any_question_gets_passages_or_a_clear_sentence(network: Network, figure
         assert len(figure.inner_text()) < 6_000
 
 
+@each_formula
+def test_the_stored_slopes_are_those_of_the_stored_formulas(network: Network) -> None:
+    assert network.stored == [
+        ", ".join(f"{name}: {slope:.3f}" for name, (_, slope) in list(found.items())[:-1])
+        for found in map(differentiate, network.data["examples"])
+    ]
+
+
+@each_formula
+def test_the_browser_differentiates_as_python_does(network: Network, figure: Locator) -> None:
+    drawn = [random_formula(np.random.default_rng(seed)) for seed in range(40)]
+    formulas = [*network.data["examples"], *drawn, "x = 2; y = x; unused = 1; -x ** -2 / y / 2"]
+    found = figure.evaluate(
+        "(figure, texts) => texts.map((text) => figure.form.differentiate(text))", formulas
+    )
+    for formula, names in zip(formulas, found, strict=True):
+        expected = differentiate(formula)
+        assert list(names) == list(expected)
+        for name, pair in expected.items():
+            assert names[name] == pytest.approx(list(pair), rel=1e-9, abs=1e-12)
+
+
+@each_formula
+def test_one_step_back_after_the_other_reaches_all_slopes(
+    network: Network, figure: Locator
+) -> None:
+    figure.locator("textarea").fill("x = 3\nx * x + x")
+    wait_for_answer(figure, asked(figure))
+    slider = figure.locator(".network-walk input")
+    slider.focus()
+    said = []
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        figure.page.keyboard.press(key)
+        said.append(figure.locator(".network-result").inner_text())
+    assert said == [
+        "result = 12.000. Slopes so far: x 0.000.",
+        "result = 12.000. Slopes so far: x 1.000.",
+        "result = 12.000. Slopes: x 7.000.",
+    ]
+    assert figure.locator(".network-graph g").count() == 3
+    assert figure.locator(".network-graph path.walked").count() == 4
+
+
+@each_formula
+def test_any_formula_gets_its_slopes_or_a_clear_sentence(network: Network, figure: Locator) -> None:
+    for text, expected in ODD_FORMULAS:
+        figure.locator("textarea").evaluate("(area, text) => { area.value = text; }", text)
+        figure.get_by_role("button", name="Differentiate").press("Enter")
+        figure.get_by_text(expected).wait_for()
+        assert len(figure.inner_text()) < 5_000
+
+
 @pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
 def test_any_text_gets_an_answer_or_a_clear_sentence(network: Network, figure: Locator) -> None:
     for text, expected in ODD_TEXTS:
@@ -429,7 +519,7 @@ def test_nothing_went_wrong_and_no_request_left_the_site(
 
 
 def test_a_file_that_does_not_load_is_asked_for_again(browser: Browser, address: str) -> None:
-    network = NETWORKS[0]
+    network = WORDS[0]
     page = open_page(browser, address, network.page, Visit(), viewport=DESK)
     figure = find(page, network)
     page.route("**/networks/*", lambda route: route.abort())
