@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import compression
+from benchmarks import compression, large_model
 from benchmarks.large_model_questions import questions
 from companion import models
-from companion.data import load_measurements
+from companion.data import load_food_reviews, load_measurements
 
 ROUNDED = [name for name, way in compression.WAYS.items() if "bits" in way]
 PRUNED = [name for name, way in compression.WAYS.items() if "share" in way]
@@ -130,6 +130,34 @@ def test_the_speeds_are_of_every_engine_in_every_round(evidence: dict[str, Any])
     assert all(rate > 0 for rounds in evidence["speed"].values() for rate in rounds)
 
 
+def test_reviews_that_are_judged_are_apart_and_fit_their_answers(evidence: dict[str, Any]) -> None:
+    found, reviews = evidence["distilled"], load_food_reviews()
+    rows, scores = found["rows"], found["scores"]
+    assert rows == compression.judged()
+    training = [i for part in ("known", "pool", "examples") for i in rows[part]]
+    assert len(training) == len(set(training))
+    assert not set(rows["test"]) & set(large_model.reviews()["test"])
+    assert not {reviews.train.texts[i] for i in training} & {
+        reviews.test.texts[i] for i in rows["test"]
+    }
+    assert found["settings"] == {"words": compression.WORDS, "prompts": compression.PROMPTS}
+    for part in ("test", "pool"):
+        assert len(scores[part]["lean"]) == len(rows[part])
+    labels = reviews.train.labels[rows["known"]]
+    areas = {n: compression.area(labels, np.array(scores[n]["lean"])) for n in compression.PROMPTS}
+    assert found["prompt"] == max(areas, key=lambda name: areas[name])
+
+
+def test_a_model_leans_by_the_odds_of_what_speaks_for_and_against() -> None:
+    logits = np.log(np.array([0.1, 0.2, 0.3, 0.4], "float32"))
+    assert compression.lean(logits, [3], [0, 1]) == pytest.approx(np.log(0.4 / 0.3))
+    assert compression.lean(logits, [0], [0]) == 0
+
+
+def test_the_area_is_the_share_of_pairs_in_the_right_order() -> None:
+    assert compression.area(np.array([1, 0, 1, 0]), np.array([2.0, 1, 1, 3])) == 1.5 / 4
+
+
 def test_a_ladder_with_a_minimum_would_find_the_packaged_weights_again() -> None:
     # So a rule like the file's own would seem to cost nothing; ours, about zero, does cost.
     try:
@@ -157,6 +185,7 @@ def test_only_the_parts_that_are_missing_are_measured(
 
     monkeypatch.setattr(compression, "quality", quality)
     monkeypatch.setattr(compression, "speeds", dict)
+    monkeypatch.setattr(compression, "distilled", lambda path: {"judged": path.name})
     monkeypatch.setattr(compression, "original", dict)
     monkeypatch.setattr(compression, "passages", list)
     monkeypatch.setattr(compression, "version", lambda _: "1")
