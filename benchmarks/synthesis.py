@@ -3,9 +3,11 @@
 A small network learns to speak from eSpeak NG: it sees phonemes and how long each lasts, and gives
 a log-mel spectrogram, which Griffin and Lim's method turns into sound. A second network learns how
 long phonemes last. Learning rates are judged on held-back sentences after short runs. Then Whisper
-hears forty everyday sentences spoken in several ways. What it wrote is kept in
+hears forty everyday sentences spoken in several ways. After that the rates are judged once more, by
+whole runs in a grid that goes on until the best does not lie at an edge, and both networks are
+trained with three seeds. What Whisper wrote is kept in
 ``companion/data/measured/synthesis.json``. Parts that the file holds are not done again; delete it
-to start over. It takes about a quarter of an hour of two cores.
+to start over. It takes about half an hour of two cores.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import os
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import speech
-from benchmarks.runs import add_evidence, read_evidence, versions
+from benchmarks.runs import add_evidence, bracketed, read_evidence, versions
 
 COMMAND = "python -m benchmarks.synthesis"
 FILE = Path(__file__).parents[1] / "companion/data/measured/synthesis.json"
@@ -30,7 +33,8 @@ FLOOR, SCALE = -6.0, 3.0  # of the logarithm of loudness; what a network sees is
 LEARN, HELD, FRAMES, PHONEMES = 1000, 100, 200, 48
 WIDTH, BATCH_SIZE, EPOCHS, FEW_EPOCHS = 96, 8, 12, 2
 RATES = (0.001, 0.003, 0.01)
-SEED = 0
+WHOLE_RATES = (0.003, 0.01, 0.03)  # of runs with all epochs
+SEED, SEEDS = 0, range(3)
 STRESS = "ˈˌ"  # main, secondary
 STEPS = 60  # of Griffin and Lim's method
 SHOWN = 3  # spectrograms that are kept, of the shortest sentences
@@ -270,16 +274,21 @@ def padded(rows: list[dict[str, Any]], names: list[str]) -> tuple[Any, Any, Any,
     return (which, stress, index, where), mel, real, lengths
 
 
-def learn(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> dict[str, Any]:
-    """Chooses learning rates by short runs, then trains both networks; returns them and scores."""
+Trained = tuple[Any, float]  # a network and its distance from the teacher on sentences held back
+
+
+def learner(
+    rows: list[dict[str, Any]], held: list[dict[str, Any]]
+) -> Callable[[str, float, int, int], Trained]:
+    """Returns a function of kind, learning rate, epochs and seed that trains and scores."""
     import keras
 
     names = alphabet(rows)
     x, mel, real, lengths = padded(rows, names)
     logs, known = np.log(np.maximum(lengths, 1))[..., None], (lengths > 0).astype("float32")
 
-    def train(kind: str, rate: float, epochs: int) -> tuple[Any, float]:
-        keras.utils.set_random_seed(SEED)
+    def train(kind: str, rate: float, epochs: int, seed: int) -> Trained:
+        keras.utils.set_random_seed(seed)
         if kind == "mel":
             model = fit(build(len(names)), list(x), mel, real, rate, epochs)
             pairs = zip(draw(model, held, names), held, strict=True)
@@ -289,23 +298,55 @@ def learn(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> dict[str, A
             pairs = zip(guess_lengths(model, held, names), held, strict=True)
             wrong = [np.abs(np.subtract(a, row["lengths"])) for a, row in pairs]
             score = 10 * float(np.concatenate(wrong).mean())  # ms
-        print(kind, rate, epochs, score, flush=True)
+        print(kind, rate, epochs, seed, score, flush=True)
         return model, score
 
+    return train
+
+
+def learn(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> dict[str, Any]:
+    """Chooses learning rates by short runs, then trains both networks; returns them and scores."""
+    train = learner(rows, held)
     begin, networks, scores = time.process_time(), {}, {}
     for kind in ("lengths", "mel"):
-        short = {str(rate): train(kind, rate, FEW_EPOCHS)[1] for rate in RATES}
+        short = {str(rate): train(kind, rate, FEW_EPOCHS, SEED)[1] for rate in RATES}
         best = min(short, key=lambda rate: short[rate])
-        networks[kind], score = train(kind, float(best), EPOCHS)
+        networks[kind], score = train(kind, float(best), EPOCHS, SEED)
         count = networks[kind].count_params()
         scores[kind] = {"short": short, "best": best, "held": score, "parameters": count}
     spent = round(time.process_time() - begin)
-    table = averages(rows)
+    table, names = averages(rows), alphabet(rows)
     scores["table"] = score_table(table, held)
-    seconds = round(float(real.sum()) / 100)
+    seconds = round(sum(len(row["mel"]) for row in rows) / 100)
     size = {"sentences": len(rows), "seconds": seconds, "phonemes": len(names)}
     kept = {"held": scores, "learned": size, "training_cpu_seconds": spent}
     return {"names": names, "table": table, "kept": kept} | networks
+
+
+def repeat(
+    rows: list[dict[str, Any]], held: list[dict[str, Any]], test: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Returns the grids of learning rates after whole runs, and what is heard of each seed."""
+    train = cache(learner(rows, held))
+    grids: dict[str, Any] = {}
+    rates: dict[str, float] = {}
+
+    def near(kind: str, rate: float) -> float:
+        return -train(kind, rate, EPOCHS, SEED)[1]
+
+    for kind in ("lengths", "mel"):
+        rates[kind], grid = bracketed(WHOLE_RATES, 3, partial(near, kind))
+        grids[kind] = [(rate, -score) for rate, score in grid]
+    names, found = alphabet(rows), []
+    for seed in SEEDS:
+        timing, ms = train("lengths", rates["lengths"], EPOCHS, seed)
+        network, apart = train("mel", rates["mel"], EPOCHS, seed)
+        drawn = draw(network, test, names)
+        spoken_by = draw(network, test, names, guess_lengths(timing, test, names))
+        said = hear(f"seed {seed}", [sound_of(mel) for mel in spoken_by])["said"]
+        far = [decibels(mel, row["mel"]) for mel, row in zip(drawn, test, strict=True)]
+        found.append({"held": {"mel": apart, "lengths": ms}, "decibels": far, "said": said})
+    return {"grids": grids, "rates": rates, "seeds": found}
 
 
 def score_table(table: dict[str, tuple[Any, int]], held: list[dict[str, Any]]) -> dict[str, float]:
@@ -368,9 +409,7 @@ def measure(file: Path) -> None:
             _keep(file, {"heard": read_evidence(file).get("heard", {}) | {name: found}})
 
     if "held" not in read_evidence(file):
-        texts = sentences()
-        short = [row for row in spoken(texts["learn"][: 2 * LEARN]) if fits(row)][:LEARN]
-        net = learn(short, spoken(texts["held"]))
+        net = learn(*lessons())
         _keep(file, net["kept"])
 
         def speak() -> Any:
@@ -392,6 +431,15 @@ def measure(file: Path) -> None:
     voice = models.load_voice()
     voice.say(["Hello."])
     hears("piper", lambda: voice.say(list(speech.SENTENCES)))
+    if "repeated" not in read_evidence(file):
+        _keep(file, {"repeated": repeat(*lessons(), rows)})
+
+
+def lessons() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns what the teacher says to learn from, and what is held back."""
+    texts = sentences()
+    short = [row for row in spoken(texts["learn"][: 2 * LEARN]) if fits(row)][:LEARN]
+    return short, spoken(texts["held"])
 
 
 def fits(row: dict[str, Any]) -> bool:

@@ -102,3 +102,70 @@ def test_the_cost_grows_with_wrong_words_and_never_falls_below_listening(
     assert cost(np.array([[2, 100]])) - listened == pytest.approx(
         0.02 * found["PACE"] * 60 * found["FIX_SECONDS"] / 3600 * found["WAGE"]
     )
+
+
+def test_rates_are_chosen_by_whole_runs_in_a_grid_that_goes_on_and_heard_by_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained, tops = list[tuple[str, float, int, int]](), {"lengths": 0.05, "mel": 0.002}
+    test = [{"mel": np.full((2, 80), float(i)), "phonemes": ["a"], "lengths": [2]} for i in (0, 1)]
+
+    def learner(rows: Any, held: Any) -> Any:
+        assert (rows, held) == (test, ["held"])
+
+        def train(kind: str, rate: float, epochs: int, seed: int) -> tuple[Any, float]:
+            trained.append((kind, rate, epochs, seed))
+            return (kind, rate, seed), 3 + abs(np.log(rate / tops[kind])) + seed / 10
+
+        return train
+
+    def draw(network: Any, rows: Any, names: Any, lengths: Any = None) -> Any:
+        assert (network[0], rows, names) == ("mel", test, ["a"])
+        far = 0.5 if lengths is None else 100 + lengths
+        return [row["mel"] + far * (network[2] + 1) for row in rows]
+
+    def hear(name: str, sounds: Any) -> dict[str, Any]:
+        return {"said": [f"{name} {float(sound[0, 0]):g}" for sound in sounds]}
+
+    monkeypatch.setattr(synthesis, "learner", learner)
+    monkeypatch.setattr(synthesis, "draw", draw)
+    monkeypatch.setattr(
+        synthesis, "guess_lengths", lambda net, *_: net[2] if net[0] != "mel" else 0
+    )
+    monkeypatch.setattr(synthesis, "sound_of", lambda mel: mel)
+    monkeypatch.setattr(synthesis, "hear", hear)
+    found = synthesis.repeat(test, ["held"], test)  # type: ignore[list-item]
+    assert [rate for rate, _ in found["grids"]["lengths"]] == [0.003, 0.01, 0.03, 0.09]
+    assert [rate for rate, _ in found["grids"]["mel"]] == [0.001, 0.003, 0.01, 0.03]
+    for kind, grid in found["grids"].items():
+        for rate, score in grid:
+            assert score == pytest.approx(3 + abs(np.log(rate / tops[kind])))
+    assert found["rates"] == {"lengths": 0.03, "mel": 0.003}
+    assert {epochs for _, _, epochs, _ in trained} == {synthesis.EPOCHS}
+    assert len(trained) == len(set(trained)) == 4 + 4 + 2 * 2  # the first seed is not done again
+    for seed, run in enumerate(found["seeds"]):
+        assert run["held"]["mel"] == pytest.approx(3 + np.log(1.5) + seed / 10)
+        assert run["held"]["lengths"] == pytest.approx(3 + np.log(5 / 3) + seed / 10)
+        assert run["decibels"] == pytest.approx([30 * 0.5 * (seed + 1)] * 2)
+        loud = (100 + seed) * (seed + 1)
+        assert run["said"] == [f"seed {seed} {loud}", f"seed {seed} {loud + 1}"]
+
+
+def test_the_stored_rates_are_the_best_of_grids_that_go_on_beyond_them() -> None:
+    found = data.load_measurements("synthesis")["repeated"]
+    for kind, grid in found["grids"].items():
+        rates, scores = zip(*grid, strict=True)
+        assert list(rates) == sorted(rates)
+        assert {*synthesis.WHOLE_RATES} <= {*rates}
+        place = int(np.argmin(scores))
+        assert rates[place] == found["rates"][kind]
+        assert 0 < place < len(rates) - 1
+        assert found["seeds"][0]["held"][kind] == scores[place]  # the same training
+
+
+def test_each_stored_seed_said_all_sentences_and_none_twice_alike() -> None:
+    found = data.load_measurements("synthesis")["repeated"]["seeds"]
+    assert len(found) == len(synthesis.SEEDS)
+    for run in found:
+        assert len(run["said"]) == len(run["decibels"]) == len(speech.SENTENCES)
+    assert len({tuple(run["decibels"]) for run in found}) == len(found)
