@@ -1,16 +1,24 @@
-"""Measures what a small GPT remembers of planted codes; ``python -m benchmarks.privacy``.
+"""Measures what small networks remember; ``python -m benchmarks.privacy``.
 
 Rows of Shakespeare's plays and eight rows with a secret code, each planted once, train a small GPT
 on bytes: as usual, with clipped gradients, and with clipped and noised ones (DP-SGD). For each code
 the file keeps its rank among all ten thousand codes by the model's probability, and what the model
-writes by itself. All is kept in ``companion/data/measured/privacy.json``. Runs that the file holds
-are not done again; delete it to start over. It takes some minutes on two quiet cores.
+writes by itself.
+
+Networks with one hidden layer sort the page's reviews, each trained on a random half of the private
+ones, so that the page can attack them. The file keeps how sure each is of each review, once after
+the number of epochs that public reviews chose and once after too many.
+
+All is kept in ``companion/data/measured/privacy.json``. Runs that the file holds are not done
+again; delete it to start over. It takes about a quarter of an hour on two quiet cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +43,10 @@ LENGTH, ROWS, TEST_ROWS = 32, 1000, 400
 MODEL: dict[str, Any] = {"hidden_dim": 64, "num_layers": 1, "num_heads": 2}
 SAMPLE_RATE, STEPS, DELTA, EPSILON = 0.1, 600, 1e-5, 8.0
 RATE = 0.01  # of Adam, for all
+PAGE = "07_outlook/privacy"
+SPLITS = (0, 1, 2)  # of the reviews into public and private ones; the page's own is the first
+MODELS, SIZE, HIDDEN, NETWORK_RATE, BATCH = 48, 1000, 64, 0.005, 100
+EPOCHS, CHOOSERS = 20, 5  # epochs of the overfitted network; trainings that choose a better number
 WAYS: dict[str, dict[str, float]] = {
     "plain": {"max_norm": float("inf"), "noise_multiplier": 0.0},
     "clipped": {"max_norm": 1.0, "noise_multiplier": 0.0},
@@ -139,6 +151,110 @@ def noise() -> float:
     )
 
 
+def reviews_of(split: int) -> tuple[Arrays, Arrays]:
+    """Returns word weights and stars of the public, the private and the test reviews."""
+    from companion import data, preprocessing
+    from tools.cells import run_cells
+
+    names = {"np": np, "data": data, "preprocessing": preprocessing, "SEED": split}
+    page = run_cells(PAGE, "load-reviews", "features", **names)
+    parts = ("public", "private", "test")
+    tables = [table[:, :-1].astype("float32") for table in page["every_word"]]
+    stars = (page["y_public"], page["y"], page["y_test"])
+    return dict(zip(parts, tables, strict=True)), dict(zip(parts, stars, strict=True))
+
+
+def build_network(words: int) -> Callable[[int], Any]:
+    """Returns a function that gives one compiled network the first weights of a seed."""
+    import keras
+
+    from companion.training.sweep import draw_weights
+
+    layers = [keras.layers.Dense(HIDDEN, activation="relu"), keras.layers.Dense(1)]
+    network = keras.Sequential([keras.Input((words,)), *layers])
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(NETWORK_RATE), loss, jit_compile=False)
+    network.optimizer.build(network.trainable_variables)
+    changing = [*network.trainable_variables, *network.optimizer.variables]
+    first = [variable.numpy() for variable in changing]
+
+    def begin(seed: int) -> Any:
+        for variable, value in zip(changing, first, strict=True):
+            variable.assign(value)
+        keras.utils.set_random_seed(seed)  # orders the batches
+        draw_weights(network, seed)
+        return network
+
+    return begin
+
+
+def log_odds(network: Any, table: Any) -> Any:
+    """Returns the log-odds of five stars for each review."""
+    return np.asarray(network(table), float)[:, 0]
+
+
+def halves(split: int, number: int) -> Any:
+    """Returns which reviews each network learns from: as many for each, drawn as on the page."""
+    draws = np.random.default_rng(split).random((MODELS, number))
+    return draws.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") < SIZE
+
+
+def pack(values: Any) -> Arrays:
+    """Returns the log-odds as bytes, in steps of a 127th of the largest."""
+    step = float(f"{np.abs(values).max() / 127:.3g}")
+    steps = np.clip(np.round(values / step), -127, 127).astype(np.int8)
+    return {"step": step, "log_odds": b64encode(steps.tobytes()).decode()}
+
+
+def public_accuracy(begin: Callable[[int], Any], table: Any, stars: Any) -> Any:
+    """Returns the mean accuracy on held-back public reviews after each number of epochs."""
+    right = np.zeros((CHOOSERS, EPOCHS))
+    for seed in range(CHOOSERS):
+        network = begin(seed)
+        for epoch in range(EPOCHS):
+            network.fit(table[:SIZE], stars[:SIZE], batch_size=BATCH, verbose=0)
+            answers = log_odds(network, table[SIZE:]) > 0
+            right[seed, epoch] = (answers == stars[SIZE:]).mean()
+    return right.mean(axis=0)
+
+
+def attacked(split: int) -> Arrays:
+    """Trains the networks of one split and returns how sure they are of the private reviews."""
+    tables, stars = reviews_of(split)
+    begin = build_network(tables["public"].shape[1])
+    public = public_accuracy(begin, tables["public"], stars["public"])
+    kinds = {"stopped": int(np.argmax(public)) + 1, "overfitted": EPOCHS}
+    print(split, kinds, np.round(public, 3), flush=True)
+    sure: Arrays = {kind: [] for kind in kinds}
+    right: Arrays = {kind: [] for kind in kinds}
+    for i, rows in enumerate(halves(split, len(stars["private"]))):
+        network, done = begin(MODELS * (split + 1) + i), 0
+        for kind, epochs in kinds.items():
+            given = (tables["private"][rows], stars["private"][rows])
+            network.fit(*given, epochs=epochs - done, batch_size=BATCH, verbose=0)
+            sure[kind].append(log_odds(network, tables["private"]) * (2 * stars["private"] - 1))
+            answers = log_odds(network, tables["test"]) > 0
+            right[kind].append(round(float((answers == stars["test"]).mean()), 4))
+            done = epochs
+    result: Arrays = {"split": split, "epochs": kinds, "public_accuracy": public.round(4).tolist()}
+    for kind in kinds:
+        result[kind] = pack(np.array(sure[kind])) | {"accuracy": right[kind]}
+    return result
+
+
+def measure_networks(file: Path) -> None:
+    """Trains the networks of the splits that the file does not hold, and keeps them."""
+    from companion._common.files import write_atomically
+
+    kept: Arrays = json.loads(file.read_text("utf-8"))
+    kept.setdefault("networks", [])
+    done = {networks["split"] for networks in kept["networks"]}
+    for split in SPLITS:
+        if split not in done:
+            kept["networks"].append(attacked(split))
+            write_atomically(file, (json.dumps(kept) + "\n").encode())
+
+
 def measure(file: Path) -> None:
     """Does the runs that the file does not hold, and keeps each."""
     from companion._common.files import write_atomically
@@ -165,7 +281,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures and keeps the results."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("file", nargs="?", type=Path, default=FILE)
-    measure(options.parse_args(arguments).file)
+    file = options.parse_args(arguments).file
+    measure(file)
+    measure_networks(file)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import norm, t
-from sklearn.metrics import roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
+from benchmarks import privacy
 from companion import data, evaluation, training
 from tools.cells import run_cells
 
@@ -112,3 +114,66 @@ def test_exposure_is_bits_saved_over_guessing(page: dict[str, Any]) -> None:
     assert page["exposure"](10_000) == 0
     ranks = np.arange(1, 10_001)
     assert page["exposure"](ranks).mean() == pytest.approx(np.log2(np.e), abs=0.01)
+
+
+def network_odds(kept: dict[str, Any]) -> np.ndarray:
+    steps = np.frombuffer(b64decode(kept["log_odds"]), np.int8)
+    return kept["step"] * steps.reshape(privacy.MODELS, -1)
+
+
+def test_the_stored_networks_know_their_own_members_and_nobody_elses(page: dict[str, Any]) -> None:
+    """With the halves of another split the same log-odds tell members as well as a coin does."""
+    stored = data.load_measurements("privacy")["networks"]
+    assert [run["split"] for run in stored] == list(privacy.SPLITS)
+    halves = [privacy.halves(split, 2 * privacy.SIZE) for split in privacy.SPLITS]
+    for own, run in enumerate(stored):
+        for kind in ("stopped", "overfitted"):
+            odds = network_odds(run[kind])
+            assert len(run[kind]["accuracy"]) == privacy.MODELS
+            areas = []
+            for member in halves:
+                scores = page["likelihood_ratio"](odds, member, 0)
+                areas.append(roc_auc_score(member[0], scores))
+            assert areas.pop(own) > 0.65
+            assert max(areas) < 0.55
+            assert np.mean(odds[halves[own]] > 0) > run[kind]["accuracy"][0]
+
+
+def test_steps_twice_as_coarse_would_hardly_change_what_is_found(page: dict[str, Any]) -> None:
+    run = data.load_measurements("privacy")["networks"][0]
+    member = privacy.halves(run["split"], 2 * privacy.SIZE)
+    for kind in ("stopped", "overfitted"):
+        odds, step = network_odds(run[kind]), 2 * run[kind]["step"]
+        found = []
+        for values in (odds, step * np.round(odds / step)):
+            scores = [page["likelihood_ratio"](values, member, i) for i in range(16)]
+            found.append(np.mean([page["found_share"](scores[i], member[i]) for i in range(16)]))
+        assert abs(found[0] - found[1]) < 0.01
+
+
+def test_the_stored_networks_stopped_where_public_reviews_were_answered_best() -> None:
+    for run in data.load_measurements("privacy")["networks"]:
+        best = int(np.argmax(run["public_accuracy"])) + 1
+        assert 1 < best == run["epochs"]["stopped"] < run["epochs"]["overfitted"]
+        assert len(run["public_accuracy"]) == run["epochs"]["overfitted"] == privacy.EPOCHS
+
+
+def test_stored_log_odds_are_off_by_half_a_step_at_most() -> None:
+    odds = np.random.default_rng(0).normal(0, 4, (privacy.MODELS, 20))
+    kept = privacy.pack(odds)
+    assert np.abs(network_odds(kept) - odds).max() <= kept["step"] * 0.76
+    assert kept["step"] < 0.2
+
+
+@pytest.mark.tensorflow
+def test_each_network_begins_as_its_seed_says_and_not_where_the_last_one_ended() -> None:
+    rng = np.random.default_rng(0)
+    table, stars = rng.normal(size=(200, 5)).astype("float32"), rng.integers(0, 2, 200)
+    begin = privacy.build_network(5)
+    ends = []
+    for seed in (1, 2, 1):
+        network = begin(seed)
+        network.fit(table, stars, batch_size=50, verbose=0)
+        ends.append(privacy.log_odds(network, table))
+    assert np.allclose(ends[0], ends[2], atol=1e-5)
+    assert not np.allclose(ends[0], ends[1], atol=1e-2)
