@@ -2,10 +2,11 @@
 
 ``python -m benchmarks.fine_tuning_minilm`` writes ``companion/data/measured/
 fine_tuning_minilm.json`` after each run and goes on where it stopped; delete the file to start
-over. It takes some minutes on two quiet cores.
+over. It takes about half an hour on two quiet cores.
 
 The ways are logistic regression on word counts, the same on MiniLM's vectors while its weights stay
-frozen, and MiniLM's upper half, trained from there. Each reads the first words of a review and gets
+frozen, and MiniLM's upper half trained from there, in full or through a change of low rank (LoRA)
+of each dense layer. Each reads the first words of a review and gets
 the same labelled reviews, which are those of ``benchmarks.fine_tuning``. For each number of labels
 each way chooses its settings (strength of the penalty and kinds of words; learning rate and passes)
 by the order in which it puts the same held-back reviews (AUC), after one draw of labels that no
@@ -40,11 +41,11 @@ HELD_BACK, TOKENS, BATCH_SIZE = 300, 48, 16
 FIRST_LAYER = 3  # of six: this one and those above learn
 SCALE = 1000  # a score is kept as a whole number of thousandths
 START_STRENGTH = 1.0  # of the linear model that a trained network starts from
-LINEAR, TRAINED = ("tfidf", "frozen"), ("tuned",)
+LINEAR, TRAINED = ("tfidf", "frozen"), ("tuned", "lora")
 STRENGTHS = [float(c) for c in np.logspace(-2, 5, 8)]
 NGRAMS = (1, 2)
-RATES = (3e-5, 1e-4, 3e-4)
-PASSES = {100: 6}  # tried at most
+RATES = {"tuned": (3e-5, 1e-4, 3e-4), "lora": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
+PASSES, RANK = 12, 8  # passes: tried at most
 
 Arrays = dict[str, Any]
 
@@ -142,11 +143,23 @@ def batch(part: str, rows: Any) -> list[Any]:
     return [states[rows, :longest], ids[rows, :longest] != 0]
 
 
+def enable_lora(encoder: Any, rank: int) -> None:
+    """Freezes an encoder, and lets each of its dense layers learn a change of low rank."""
+    for layer in encoder.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.enable_lora(rank)
+            layer.bias.trainable = False
+        else:
+            layer.trainable = False
+
+
 class Network:
     """MiniLM's upper layers with a head, which can be put back to where fine-tuning starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: str) -> None:
         upper = page()["fill"](page()["build_upper"](FIRST_LAYER), page()["weights"])
+        if method == "lora":
+            enable_lora(upper, RANK)
         head = keras.layers.Dense(1, name="head")
         self.model = keras.Model(upper.input, head(upper.output))
         self.model.compile(
@@ -157,18 +170,26 @@ class Network:
         self.model.optimizer.build(self.model.trainable_variables)
         self.start = self.model.get_weights()
 
-    def reset(self, head: Any) -> None:
-        """Puts all weights back, and those of a linear model on the frozen vectors on top."""
+    def reset(self, head: Any, rng: np.random.Generator) -> None:
+        """Puts all weights back, and those of a linear model on the frozen vectors on top.
+
+        An adapter's first matrix is drawn anew, as Keras draws it.
+        """
         self.model.set_weights(self.start)
+        for layer in self.model.layers:
+            if getattr(layer, "lora_enabled", False):
+                shape = layer.lora_kernel_a.shape
+                limit = np.sqrt(6 / shape[0])
+                layer.lora_kernel_a.assign(rng.uniform(-limit, limit, shape))
         self.model.get_layer("head").set_weights([head.coef_.T, head.intercept_])
         for variable in self.model.optimizer.variables:  # the counter of steps too
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
     def passes(self, rows: Any, head: Any, rate: float, seed: int) -> Iterator[int]:
         """Trains on the rows of `learn`, pass by pass, with one learning rate."""
-        self.reset(head)
-        self.model.optimizer.learning_rate = rate
         rng = np.random.default_rng(seed)
+        self.reset(head, np.random.default_rng(seed))
+        self.model.optimizer.learning_rate = rate
         y = labels("learn").astype("float32")[:, None]
         for number in itertools.count(1):
             order = rng.permutation(rows)
@@ -187,9 +208,9 @@ class Network:
 
 
 @lru_cache
-def network() -> Network:
-    """Returns the one network."""
-    return Network()
+def network(method: str) -> Network:
+    """Returns the one network of a trained way."""
+    return Network(method)
 
 
 def choices(method: str, size: int) -> Iterator[Arrays]:
@@ -206,11 +227,11 @@ def choices(method: str, size: int) -> Iterator[Arrays]:
                 yield choice | judged(model.decision_function(x["choose"]), "choose")
         return
     head = linear_head(rows)
-    for rate in RATES:
-        for number in network().passes(rows, head, rate, CHOICE_SEED):
-            found = judged(network().scores("choose"), "choose")
+    for rate in RATES[method]:
+        for number in network(method).passes(rows, head, rate, CHOICE_SEED):
+            found = judged(network(method).scores("choose"), "choose")
             yield start | {"rate": rate, "passes": number} | found
-            if number == PASSES[size]:
+            if number == PASSES:
                 break
 
 
@@ -229,9 +250,9 @@ def run(best: Arrays, seed: int) -> Arrays:
         model = fit_linear(x["learn"][rows], labels("learn")[rows], best["strength"])
         scores = model.decision_function(x["test"])
     else:
-        passes = network().passes(rows, linear_head(rows), best["rate"], seed)
+        passes = network(method).passes(rows, linear_head(rows), best["rate"], seed)
         next(itertools.islice(passes, best["passes"] - 1, None))
-        scores = network().scores("test")
+        scores = network(method).scores("test")
     found = {"seconds": round(time.perf_counter() - begin, 1)} | judged(scores, "test")
     kept = {"scores": [round(SCALE * float(score)) for score in scores]}
     return {"method": method, "labels": size, "seed": seed} | found | kept
@@ -274,8 +295,9 @@ def chosen(file: Path, method: str, size: int) -> Arrays:
 
 def settings() -> Arrays:
     """Returns what the numbers depend on."""
-    found = {"held_back": HELD_BACK, "tokens": TOKENS, "batch_size": BATCH_SIZE}
-    return found | {"start_strength": START_STRENGTH, "scale": SCALE, "first_layer": FIRST_LAYER}
+    found: Arrays = {"held_back": HELD_BACK, "tokens": TOKENS, "batch_size": BATCH_SIZE}
+    found |= {"start_strength": START_STRENGTH, "scale": SCALE, "first_layer": FIRST_LAYER}
+    return found | {"rank": RANK}
 
 
 def main(arguments: list[str] | None = None) -> None:

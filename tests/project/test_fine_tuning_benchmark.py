@@ -14,6 +14,7 @@ from companion.data import load_food_reviews, load_measurements
 from tools.cells import run_cells
 
 PAGE = "04_practice/fine_tuning"
+LINEAR, TRAINED = ("tfidf", "frozen"), ("tuned", "lora")
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,9 @@ class TestStoredRuns:
         seeds: dict[tuple[str, int], list[int]] = {}
         for run in evidence["runs"]:
             seeds.setdefault(place(run), []).append(run["seed"])
-        tuned = {size for way, size in seeds if way == "tuned"}
-        assert tuned
-        assert all((way, size) in seeds for way in ("tfidf", "frozen") for size in tuned)
+        sizes = {size for way, size in seeds if way in TRAINED}
+        assert sizes
+        assert all((way, size) in seeds for way in (*LINEAR, *TRAINED) for size in sizes)
         assert len({tuple(sorted(each)) for each in seeds.values()}) == 1
         assert min(map(len, seeds.values())) >= 3
 
@@ -62,8 +63,8 @@ class TestStoredRuns:
     def test_the_kept_learning_rate_is_not_at_the_end_of_those_tried(
         self, evidence: dict[str, Any]
     ) -> None:
-        for size in {run["labels"] for run in evidence["runs"] if run["method"] == "tuned"}:
-            tried = [c for c in evidence["choices"] if place(c) == ("tuned", size)]
+        for trained in {place(run) for run in evidence["runs"] if run["method"] in TRAINED}:
+            tried = [c for c in evidence["choices"] if place(c) == trained]
             rates = {choice["rate"] for choice in tried}
             kept = max(tried, key=lambda choice: choice["auc"])["rate"]
             assert min(rates) < kept < max(rates)
@@ -107,3 +108,21 @@ class TestBenchmark:
         alone = np.asarray(upper([np.asarray(lower(short)), short != 0]))
         np.testing.assert_allclose(filled[:1], alone, atol=1e-5)
         np.testing.assert_allclose(np.linalg.norm(filled, axis=1), 1, atol=1e-5)
+
+    def test_an_adapter_starts_from_the_network_and_only_thin_matrices_learn(self) -> None:
+        from benchmarks.fine_tuning_minilm import enable_lora
+        from companion._common.backend import keras
+
+        page = run_cells(PAGE, "encoder-parts", "encoder", keras=keras, np=np)
+        upper = page["build_upper"](5)
+        states = np.random.default_rng(0).normal(size=(2, 4, 384)).astype("float32")
+        is_text = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool)
+        before = np.asarray(upper([states, is_text]))
+        enable_lora(upper, 8)
+        np.testing.assert_allclose(np.asarray(upper([states, is_text])), before, atol=1e-6)
+        learning = upper.trainable_variables
+        squares, wide = 4 * 8 * (384 + 384), 2 * 8 * (384 + 4 * 384)
+        assert sum(int(np.prod(one.shape)) for one in learning) == squares + wide
+        for one in learning:
+            one.assign(0.1 * np.ones(one.shape))
+        assert np.abs(np.asarray(upper([states, is_text])) - before).max() > 0.01
