@@ -30,8 +30,8 @@ def train(args: argparse.Namespace) -> None:
     """Trains a text classifier, or continues where training was stopped.
 
     Args:
-        args: Parsed arguments: `data`, `out`, `seed`, `as_written`, `restart` and the names
-            in `AS_WRITTEN`.
+        args: Parsed arguments: `data`, `out`, `seed`, `as_written`, `restart`, `processes`,
+            `wait_seconds` and the names in `AS_WRITTEN`.
 
     Raises:
         UsageError: If the data cannot be learnt from, or the folder holds something else.
@@ -42,7 +42,9 @@ def train(args: argparse.Namespace) -> None:
         raise UsageError(f"--as-written decides {names}: leave out the one or the other.")
     from companion.data.files import load_texts
     from companion.tasks.folder import holds_model
+    from companion.training.processes import check_processes
 
+    check_processes(args.processes, given.get("batch_size", AS_WRITTEN["batch_size"]))
     out: Path = args.out or Path("models", Path(args.data).stem)
     finished = holds_model(out, _KIND)
     dataset = load_texts(args.data)
@@ -74,7 +76,13 @@ def _run(
         "sha256": runs.digest(dataset.train.texts, names),
         "texts": len(names),
         "labels": dict(sorted(Counter(names).items())),
-        "options": settings | {"seed": args.seed, "as_written": args.as_written},
+        "options": settings
+        | {
+            "seed": args.seed,
+            "as_written": args.as_written,
+            # Any number gives the same weights, and none gives others.
+            "processes": args.processes and "given",
+        },
     }
 
 
@@ -113,7 +121,10 @@ def _fit(
         steps |= {"validation_split": 0.0, "patience": None}
     classifier = TextClassifier(**model, seed=args.seed)
     names = _named(dataset, dataset.train)
-    history = classifier.fit(dataset.train.texts, names, checkpoint_dir=checkpoints, **steps)
+    several = {"processes": args.processes, "wait_seconds": args.wait_seconds}
+    history = classifier.fit(
+        dataset.train.texts, names, checkpoint_dir=checkpoints, **steps, **several
+    )
     return classifier, history
 
 

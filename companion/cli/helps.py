@@ -37,11 +37,16 @@ examples:
   companion train --data chinese_reviews --architecture bag    Chinese, the faster model
   companion train --data mine.csv                              columns text and label
   companion train --as-written --out models/as_written         the source document's program
+  companion train --processes 2                                two processes share each batch
 
 A fifth of the texts is held out, and training stops when they are no longer predicted better.
 Stopped, killed or out of disk space? The same command continues after the last finished epoch.
 --restart keeps the old model until the new one is saved.
 --as-written is: LSTM, words, 10 epochs of batches of 32, padding learnt from, nothing held out.
+--processes N needs JAX, and N cores and a batch size that N divides. Any number gives the same
+weights but for rounding, 1 too, and any may continue. Without it TensorFlow trains, which takes
+other steps with the embedding, so the weights are others, and neither continues the other. With it
+an epoch is of whole batches, texts left over begin the next, and each process reads all held out.
 
 next: companion evaluate DIR
 """,
@@ -52,8 +57,8 @@ examples:
   companion train-gpt --processes 2                            two processes share each batch
 
 A tenth of the text is held out. Stopped, killed or out of time? The same command continues after
-the last hundred steps. --processes N needs JAX, and N cores and a batch size that N divides. It
-gives the losses of one process but for their last digits, and any number may continue.
+the last hundred steps. --processes N needs JAX, and N cores and a batch size that N divides. The
+losses are those without it but for their last digits, and either, with any number, may continue.
 
 next: companion generate DIR --prompt "ROMEO"
 """,

@@ -59,7 +59,7 @@ def train_gpt(args: argparse.Namespace) -> None:
     from companion.training.processes import check_processes
 
     check_processes(args.processes, args.batch_size)
-    _check_memory(sizes, args.batch_size, args.processes)
+    _check_memory(sizes, args.batch_size, args.processes or 1)
     train, test = _texts(args.data)
     from companion.tasks.folder import holds_model
     from companion.tasks.language_model import LanguageModel

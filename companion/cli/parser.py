@@ -231,10 +231,6 @@ def _train_gpt_arguments(add: Callable[..., Any]) -> None:
         option, text = f"--{name.replace('_', '-')}", f"of the model (default: {size})"
         add(option, type=_whole(least), default=size, help=text)
     _add_training(add, "models/gpt")
-    several = "share each batch among so many processes of this machine, on JAX (default: 1)"
-    add("--processes", type=_whole(1), default=1, metavar="N", help=several)
-    wait = f"seconds within which they must have started (default: {WAIT_SECONDS})"
-    add("--wait", dest="wait_seconds", type=_positive, default=WAIT_SECONDS, help=wait)
 
 
 def _add_training(add: Callable[..., Any], usual: str) -> None:
@@ -242,6 +238,11 @@ def _add_training(add: Callable[..., Any], usual: str) -> None:
     where = f"where the result goes (default: {usual})"
     add("--out", "--folder", type=Path, metavar="DIR", help=where)
     add("--restart", action="store_true", help="train anew, whatever DIR holds")
+    several = "share each batch among so many processes of this machine, on JAX (default: train in "
+    several += "this program, on TensorFlow)"
+    add("--processes", type=_whole(1), metavar="N", help=several)
+    wait = f"seconds within which they must have started (default: {WAIT_SECONDS})"
+    add("--wait", dest="wait_seconds", type=_positive, default=WAIT_SECONDS, help=wait)
 
 
 def _evaluate_arguments(add: Callable[..., Any]) -> None:

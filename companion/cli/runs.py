@@ -129,7 +129,8 @@ def _compare(noted: Run, asked: Run, folder: Path) -> None:
     for name, value in asked["options"].items():
         if before.get(name) != value:
             option = f"--{name.replace('_', '-')}"
-            found.append(f"{option} was {before.get(name)} and is now {value}")
+            was, now = ("not given" if v is None else v for v in (before.get(name), value))
+            found.append(f"{option} was {was} and is now {now}")
     if found:
         raise UsageError(
             f"{folder} holds another training: {shorten('; '.join(found), 400)}. Train elsewhere "

@@ -103,7 +103,7 @@ class LanguageModel:
         minutes: float | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         progress: str | bool = "auto",
-        processes: int = 1,
+        processes: int | None = None,
         wait_seconds: float = WAIT_SECONDS,
     ) -> History:
         """Learns from texts, from scratch, or from the newest checkpoint.
@@ -123,7 +123,8 @@ class LanguageModel:
                 planned; the same call goes on. Defaults to `None`.
             checkpoint_dir: Path of a folder that makes a stopped run continue, or `None`.
             progress: `"auto"` or `False`, as in `Trainer`. Defaults to `"auto"`.
-            processes: Integer, as in `Trainer`; it must divide `batch_size`. Defaults to 1.
+            processes: Integer or `None`, as in `Trainer`; it must divide `batch_size`. Defaults to
+                `None`.
             wait_seconds: Float, as in `Trainer`. Defaults to two minutes.
 
         Returns:

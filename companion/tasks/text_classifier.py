@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from companion._common.backend import keras
-from companion._common.checking import UsageError, check_texts
+from companion._common.checking import UsageError, check_texts, check_whole
 from companion._common.extras import import_extra
 from companion.models.classifiers import build_bag_classifier, build_lstm_classifier
 from companion.preprocessing.text import build_vectorizer, restore_vectorizer
@@ -24,6 +24,7 @@ from companion.tasks.folder import (
 )
 from companion.tasks.labels import check_threshold, choose_classes, encode_labels, hold_out
 from companion.tasks.parameters import check_parameters, plain_parameters
+from companion.training.processes import WAIT_SECONDS, check_processes
 from companion.training.trainer import History, Trainer
 
 import_extra("sklearn", "train")  # where it is missing, say how to install it
@@ -130,6 +131,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int | None = 2,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         progress: str | bool = "auto",
+        processes: int | None = None,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> History:
         """Learns from labelled texts, from scratch, or from the newest checkpoint.
 
@@ -149,6 +152,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             checkpoint_dir: Path of a folder that makes a stopped run continue, or `None`.
                 Defaults to `None`.
             progress: `"auto"` or `False`, as in `Trainer`. Defaults to `"auto"`.
+            processes: Integer or `None`, as in `Trainer`; it must divide `batch_size`. An epoch is
+                then of whole batches, and the texts that are left begin the next one. Any number
+                gives the same weights up to rounding, and `None` others, since TensorFlow takes
+                other steps with the embedding than JAX. Defaults to `None`.
+            wait_seconds: Float, as in `Trainer`. Defaults to two minutes.
 
         Returns:
             A `History`.
@@ -156,34 +164,32 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: If texts, labels or a setting are not as above.
             CheckpointError: If `checkpoint_dir` holds another run or cannot be used.
+            ChildProcessError: If one of several processes fails.
+            TimeoutError: If one of them does not start in time.
         """
+        check_processes(processes, batch_size)
         texts = check_texts(texts)
         self._check()
         classes, targets = encode_labels(labels)
         if len(texts) != len(targets):
             raise UsageError(f"{len(texts)} texts and {len(targets)} labels: give one label each.")
         check_threshold(self.threshold, len(classes))
-        seed = self.settings["seed"]
-        train, held_out = hold_out(targets, validation_split, seed)
+        train, held_out = hold_out(targets, validation_split, self.settings["seed"])
         if patience is not None and not len(held_out):
             raise UsageError(f"patience={patience} needs held-out data, and {_TOO_FEW}")
-        keras.utils.set_random_seed(seed)
-        self.vectorizer = build_vectorizer([texts[i] for i in train], **self._only(_TEXT))
-        self.classes_ = classes
-        self.model = self._build()
-        fused = _compile(self.model, len(classes), examples=len(train) * epochs)
+        whole = _whole_batches(len(train), batch_size, processes)
+        model = self._begin([texts[i] for i in train], classes)
+        fused = _compile(model, len(classes), examples=len(train) * epochs)
         ids = self._ids(texts)
-        trainer = Trainer(self.model, seed=seed, checkpoint_dir=checkpoint_dir, progress=progress)
-        history = trainer.fit(
-            ids[train],
-            targets[train],
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_data=(ids[held_out], targets[held_out]) if len(held_out) else None,
-            patience=patience,
-        )
+        held = (ids[held_out], targets[held_out]) if len(held_out) else None
+        how: dict[str, Any] = {"checkpoint_dir": checkpoint_dir, "progress": progress}
+        how |= {"processes": processes, "wait_seconds": wait_seconds}
+        plan: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
+        plan |= {"examples_per_epoch": whole, "validation_data": held}
+        trainer = Trainer(model, seed=self.settings["seed"], **how)
+        history = trainer.fit(ids[train], targets[train], **plan)
         if fused:
-            self.model.jit_compile = False  # a loaded model then predicts the same, bit by bit
+            model.jit_compile = False  # a loaded model then predicts the same, bit by bit
         return history
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
@@ -300,6 +306,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise UsageError(f"mask_zero is {self.mask_zero!r}; it must be True or False.")
         check_parameters(self.get_params())
 
+    def _begin(self, texts: list[str], classes: np.ndarray) -> keras.Model:
+        """Makes the vocabulary of these texts, and a new model."""
+        keras.utils.set_random_seed(self.settings["seed"])
+        self.vectorizer = build_vectorizer(texts, **self._only(_TEXT))
+        self.classes_ = classes
+        self.model = self._build()
+        return self.model
+
     def _build(self) -> keras.Model:
         if self.settings["architecture"] == "bag":
             return build_bag_classifier(**self._only(_BAG), num_classes=len(self.classes_))
@@ -324,6 +338,19 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             order = np.argsort(ids != 0, axis=1, kind="stable")
             ids = np.take_along_axis(ids, order, axis=1)
         return ids
+
+
+def _whole_batches(texts: int, batch_size: int, processes: int | None) -> int | None:
+    """Returns how many texts an epoch has, if processes share them; `None` is all."""
+    if processes is None:
+        return None
+    whole = texts // check_whole(batch_size, "batch_size", least=1) * batch_size
+    if not whole:
+        raise UsageError(
+            f"batch_size={batch_size} is more than the {texts} texts to learn from, and processes="
+            f"{processes} share whole batches: give a smaller batch_size or more texts."
+        )
+    return whole
 
 
 def _compile(model: keras.Model, num_classes: int, examples: int) -> bool:

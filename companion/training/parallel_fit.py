@@ -31,25 +31,29 @@ __all__ = ["check_parts", "fit_in_processes"]
 
 _JOB, _START, _LOG = "job.json", "start.npz", "log.txt"
 
+_LEARNT, _HELD_OUT = "learnt", "held-out"  # how the files of examples begin
 
-def check_parts(batches: Batches, processes: int, held_out: Any, callbacks: Any) -> None:
+
+def check_parts(
+    batches: Batches, processes: int, held_out: Examples | None, callbacks: Any
+) -> None:
     """Refuses what several processes cannot do.
 
     Args:
         batches: `Batches` of the whole.
         processes: Integer. Number of processes.
-        held_out: Held-out examples, or `None`.
+        held_out: Held-out `Examples`, or `None`.
         callbacks: Sequence of callbacks of the caller.
 
     Raises:
-        ValueError: If there are held-out data, callbacks, several inputs or outputs, or batches
-            that cannot be cut into equal parts.
+        ValueError: If there are callbacks, several inputs or outputs, or batches that cannot be
+            cut into equal parts.
     """
     check_processes(processes, batches.batch_size)
-    if held_out is not None or callbacks:
-        what = "callbacks" if callbacks else "validation_data"
-        raise UsageError(f"{what} cannot be had with processes={processes}: leave it out.")
-    if not all(isinstance(part, np.ndarray) for part in batches.data.parts()):
+    if callbacks:
+        raise UsageError(f"callbacks cannot be had with processes={processes}: leave them out.")
+    given = batches.data.parts() + (held_out.parts() if held_out else ())
+    if not all(isinstance(part, np.ndarray) for part in given):
         raise UsageError(f"processes={processes} can only train a model of one input and output.")
     if rest := batches.size % batches.batch_size % processes:
         raise UsageError(
@@ -59,7 +63,14 @@ def check_parts(batches: Batches, processes: int, held_out: Any, callbacks: Any)
 
 
 def fit_in_processes(
-    loop: Loop, done: int, epochs: int, processes: int, wait_seconds: float, *, shown: bool
+    loop: Loop,
+    done: int,
+    epochs: int,
+    held_out: Examples | None,
+    processes: int,
+    wait_seconds: float,
+    *,
+    shown: bool,
 ) -> None:
     """Trains a loop's model on several processes of this machine, and fills it with the result.
 
@@ -67,7 +78,9 @@ def fit_in_processes(
         loop: `Loop` whose state is that of `done` epochs.
         done: Integer. Epochs finished before.
         epochs: Integer. Epochs in all.
-        processes: Integer, at least 2, as `check_parts` allows.
+        held_out: Held-out `Examples`, or `None`. Each process measures all of them: they may be
+            any number, and the mean over equal copies is the mean.
+        processes: Integer, as `check_parts` allows.
         wait_seconds: Float. Until then all must have started.
         shown: Boolean. Whether to show a bar.
 
@@ -82,7 +95,7 @@ def fit_in_processes(
         loop.folder = folder = loop.folder or CheckpointFolder(place / "checkpoints")
         loop.on_train_begin()  # early stopping begins, or goes on
         (place / _START).write_bytes(pack(*loop.state(done)))
-        _write_job(place, loop, folder, epochs)
+        _write_job(place, loop, folder, epochs, held_out)
 
         def look() -> bool:
             nonlocal newest
@@ -106,7 +119,9 @@ def fit_in_processes(
         loop.resume(epochs)
 
 
-def _write_job(place: Path, loop: Loop, folder: CheckpointFolder, epochs: int) -> None:
+def _write_job(
+    place: Path, loop: Loop, folder: CheckpointFolder, epochs: int, held_out: Examples | None
+) -> None:
     job = {
         "model": loop.model.to_json(),
         "folder": str(folder.folder.resolve()),
@@ -115,8 +130,14 @@ def _write_job(place: Path, loop: Loop, folder: CheckpointFolder, epochs: int) -
         "epochs": epochs,
     }
     (place / _JOB).write_text(json.dumps(job), "utf-8")
-    for number, array in enumerate(loop.batches.data.parts()):
-        np.save(place / f"{number}.npy", array, allow_pickle=False)
+    for kind, examples in ((_LEARNT, loop.batches.data), (_HELD_OUT, held_out)):
+        for number, array in enumerate(examples.parts() if examples else ()):
+            np.save(place / f"{kind}{number}.npy", array, allow_pickle=False)
+
+
+def _arrays(place: Path, kind: str) -> list[np.ndarray]:
+    paths = sorted(place.glob(f"{kind}[0-9].npy"))
+    return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
 
 
 def _failure(codes: list[int | None], log: Path) -> str:
@@ -125,6 +146,8 @@ def _failure(codes: list[int | None], log: Path) -> str:
     said = (errors or text.splitlines() or ["nothing"])[-1][:300]
     which, code = next((n, code) for n, code in enumerate(codes, 1) if code)
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    if "Failed to start RPC server" in said:  # so JAX says it, and names no port
+        said += " (another program has just taken the port that they were to meet at)"
     return (
         f"Process {which} of {len(codes)} {how}, and all were stopped. The last that was said: "
         f"{said}. Checkpoints stay, and the same call goes on from the newest."
@@ -141,8 +164,7 @@ def work(options: argparse.Namespace) -> None:
         import_module(module)  # registers its layers
     model = keras.models.model_from_json(job["model"])
     model.optimizer.build(model.trainable_variables)
-    paths = sorted(options.job.glob("[0-9].npy"))
-    data = Examples(*(np.load(path, mmap_mode="r", allow_pickle=False) for path in paths))
+    data, held_out = Examples(*_arrays(options.job, _LEARNT)), _arrays(options.job, _HELD_OUT)
     size = run["examples_per_epoch"]
     batches = Batches(data, run["batch_size"], run["seed"], size, part, parts)
     folder = CheckpointFolder(job["folder"], job["keep"]) if part == 0 else None
@@ -155,6 +177,8 @@ def work(options: argparse.Namespace) -> None:
         shuffle=False,
         initial_epoch=done,
         epochs=job["epochs"],
+        validation_data=tuple(map(np.asarray, held_out)) or None,
+        validation_batch_size=run["batch_size"],
         verbose=0,
         callbacks=[loop],
     )

@@ -26,16 +26,16 @@ _HEARTBEAT_SECONDS = 10  # how long the others wait for one that says nothing
 _JOIN_SECONDS = 600  # how long one that has started waits for the others, if nobody stops it
 
 
-def check_processes(processes: int, batch_size: int) -> None:
+def check_processes(processes: int | None, batch_size: int) -> None:
     """Refuses a number of processes that this machine or the batch does not allow.
 
     Args:
-        processes: Integer. What is asked for.
+        processes: Integer. What is asked for; `None` asks for none.
         batch_size: Integer. Examples in one step of all processes.
 
     Raises:
         ValueError: If it is below 1 or above the number of cores, or does not divide `batch_size`.
-        ModuleNotFoundError: If several are asked for and JAX is not installed.
+        ModuleNotFoundError: If some are asked for and JAX is not installed.
 
     Example:
 
@@ -43,6 +43,8 @@ def check_processes(processes: int, batch_size: int) -> None:
     Traceback (most recent call last):
     companion._common.checking.UsageError: batch_size=32 must be a multiple of processes=3: each ...
     """
+    if processes is None:
+        return
     check_whole(processes, "processes", least=1)
     if batch_size % processes:
         raise UsageError(
@@ -54,10 +56,10 @@ def check_processes(processes: int, batch_size: int) -> None:
             f"processes={processes} is more than the {cores} processor cores that this program may "
             "use: each process needs one of its own. Ask for fewer."
         )
-    if processes > 1 and find_spec("jax") is None:
+    if find_spec("jax") is None:
         raise ModuleNotFoundError(
             f"processes={processes} needs JAX, which is not installed. Run: "
-            f"{install_hint('applications')}; or leave it out, for one process.",
+            f"{install_hint('applications')}; or leave it out, to train in this program.",
             name="jax",
         )
 

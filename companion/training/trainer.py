@@ -83,12 +83,12 @@ class Trainer:
         keep: Integer. Number of checkpoints that stay. Defaults to 2.
         progress: `"auto"` or `True` shows a bar in a notebook or a terminal; `False` is silent.
             Defaults to `"auto"`.
-        processes: Integer. With more than one, so many processes of this machine share each batch,
-            on JAX and with a core each; a checkpoint can be continued by any number. Such a run
-            takes no held-out data, no callbacks, and batches of which each gets an equal part.
-            Losses agree with those of one process up to rounding, if Keras takes the same steps in
-            TensorFlow as in JAX: with Adam and an `Embedding` that is not tied to the output it
-            does not. Defaults to 1.
+        processes: Integer or `None`. So many processes of this machine share each batch, on JAX and
+            with a core each; a checkpoint can be continued by any number. Such a run takes no
+            callbacks, and batches of which each gets an equal part. Any number gives the same
+            losses up to rounding. `None` trains in this program, and agrees with them if Keras
+            takes the same steps on its backend as on JAX: on TensorFlow with Adam and an
+            `Embedding` that is not tied to the output it does not. Defaults to `None`.
         wait_seconds: Float. After so long all processes must have started. Defaults to two minutes.
 
     Raises:
@@ -114,11 +114,13 @@ class Trainer:
         checkpoint_dir: str | os.PathLike[str] | None = None,
         keep: int = 2,
         progress: str | bool = "auto",
-        processes: int = 1,
+        processes: int | None = None,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         check_progress(progress)
-        self.processes = check_whole(processes, "processes", least=1)
+        self.processes = processes
+        if processes is not None:
+            check_whole(processes, "processes", least=1)
         self.wait_seconds = wait_seconds
         self.model = model
         self.seed = check_whole(seed, "seed", least=0)
@@ -193,7 +195,7 @@ class Trainer:
         if self.folder:
             run |= _identity(self.model, data, held_out)
         batches = Batches(data, run["batch_size"], self.seed, run["examples_per_epoch"])
-        if self.processes > 1:
+        if self.processes:
             check_parts(batches, self.processes, held_out, callbacks)
         loop = Loop(batches, self.folder, run, 60 * (math.inf if minutes is None else minutes))
         with self.folder.lock() if self.folder else contextlib.nullcontext():
@@ -212,11 +214,12 @@ class Trainer:
     ) -> None:
         loop.set_model(self.model)
         done = loop.resume(epochs)
-        if done < epochs and not loop.stopped_epoch and self.processes > 1:
-            shown = check_progress(self.progress)
-            fit_in_processes(loop, done, epochs, self.processes, self.wait_seconds, shown=shown)
-        elif done < epochs and not loop.stopped_epoch:
-            bar = ProgressBar(shown=check_progress(self.progress))
+        shown, is_open = check_progress(self.progress), done < epochs and not loop.stopped_epoch
+        if is_open and self.processes:
+            how = self.processes, self.wait_seconds
+            fit_in_processes(loop, done, epochs, held_out, *how, shown=shown)
+        elif is_open:
+            bar = ProgressBar(shown=shown)
             try:
                 self.model.fit(
                     loop.batches.for_fit(),
@@ -230,7 +233,8 @@ class Trainer:
                 )
             finally:
                 bar.close()
-        elif loop.best_weights is not None:
+            return  # early stopping has put the best weights back
+        if loop.best_weights is not None:
             self.model.set_weights(loop.best_weights)
 
 

@@ -20,7 +20,7 @@ MAX_ROOM_LINES = {
     "training": 1500,
     "evaluation": 800,
     "tasks": 1500,
-    "serving": 1700,
+    "serving": 1800,
     "economics": 700,
     "teaching": 1300,
     "cli": 1550,

@@ -39,7 +39,7 @@ def _two_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
-def fit(folder, epochs, processes=1, **options):
+def fit(folder, epochs, processes=None, **options):
     """Trains, or goes on, and returns the history and the weights."""
     import keras
 
@@ -80,10 +80,25 @@ def test_one_then_two_of_which_one_dies_then_two_then_one_end_as_one(tmp_path, m
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_two_stop_where_one_stops_and_keep_the_same_best_weights(tmp_path):
+    # Five held-out rows, which two cannot share, of other targets: their loss soon rises.
+    options = {"validation_data": (X[:5], (Y[:5] + 5) % 11), "patience": 2, "epochs": 9}
+    alone, alone_weights = fit(tmp_path / "alone", **options)
+    shared, shared_weights = fit(tmp_path / "shared", **options, processes=2)
+    assert 3 <= len(alone) < 9
+    assert shared == pytest.approx(alone, abs=1e-5)
+    for one, other in zip(alone_weights, shared_weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    # Stopped is finished: nothing is started again, and the best weights are put back.
+    again, again_weights = fit(tmp_path / "shared", **options, processes=2)
+    assert again == shared
+    for one, other in zip(again_weights, shared_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"validation_data": (X, Y)}, "validation_data cannot be had with processes=2"),
         ({"callbacks": [None]}, "callbacks cannot be had with processes=2"),
         ({"batch_size": 5}, "multiple of processes=2"),
         ({"examples_per_epoch": 23}, "give 22 examples an epoch"),

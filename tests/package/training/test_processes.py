@@ -60,12 +60,13 @@ def test_a_number_of_processes_that_cannot_be_is_refused(monkeypatch, number, ba
         check_processes(number, batch_size)
 
 
-def test_one_process_needs_no_jax_and_two_are_told_how_to_get_it(monkeypatch):
+def test_only_a_number_of_processes_needs_jax_and_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(processes, "find_spec", lambda _: None)
-    check_processes(1, 3)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install .*applications"):
-        check_processes(2, 4)
+    check_processes(None, 3)
+    for number in (1, 2):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install .*applications"):
+            check_processes(number, 4)
 
 
 def test_all_that_never_come_are_named_and_stopped(tmp_path, instead_of_python):
