@@ -6,7 +6,8 @@ that are held back. Each network then hears new voices, new orders of words, ano
 synthesiser and two kinds of noise. Whisper hears the same, everyday sentences, noise and silence.
 What they wrote is kept in ``companion/data/measured/speech.json``. Parts that the file holds are
 not done again; delete it to start over. It takes about half an hour of two cores.
-With ``--real FOLDER`` only real recordings are heard, see ``benchmarks.speech_real``.
+With ``--real FOLDER`` only real recordings are heard, see ``benchmarks.speech_real``; with
+``--network`` only the weights of one network are made, see ``benchmarks.speech_network``.
 """
 
 from __future__ import annotations
@@ -418,13 +419,16 @@ def _keep(file: Path, found: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures and keeps the results."""
-    from benchmarks import speech_real
+    from benchmarks import speech_network, speech_real
 
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("file", nargs="?", type=Path, default=FILE)
     options.add_argument("--real", type=Path, metavar="FOLDER", nargs="?", const=speech_real.FOLDER)
+    options.add_argument("--network", action="store_true", help="keep the weights of one network")
     chosen = options.parse_args(arguments)
-    if chosen.real:
+    if chosen.network:
+        speech_network.measure(chosen.file)
+    elif chosen.real:
         speech_real.measure(chosen.real, chosen.file)
     else:
         measure(chosen.file)

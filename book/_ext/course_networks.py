@@ -18,6 +18,8 @@ from sphinx.application import Sphinx
 
 FORM = re.compile(r'<figure class="network" data-network="([\w-]+)"')
 
+OWN_SCRIPTS = ("formula", "speech")  # of these kinds; network.js has the others
+
 
 def networks(notebook: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The networks of a notebook's outputs, each with the name of its form."""
@@ -35,8 +37,9 @@ def place_networks(
     """Write a page's networks, tell its forms where they lie, and load what runs them."""
     if 'class="network"' not in context.get("body", ""):
         return
-    if 'data-kind="formula"' in context["body"]:
-        app.add_js_file("formula.js", defer="defer")
+    for kind in OWN_SCRIPTS:
+        if f'data-kind="{kind}"' in context["body"]:
+            app.add_js_file(f"{kind}.js", defer="defer")
     app.add_js_file("network.js", defer="defer")
     app.add_css_file("network.css")
     folder = Path(app.outdir) / "_static" / "networks"

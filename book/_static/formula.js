@@ -2,7 +2,7 @@
 
 // Differentiates a formula that a reader types, as companion.teaching.differentiate does in Python, and
 // draws its graph. network.js asks for the form that is made here.
-window.courseForms = ({ Form, make, button, count }) => {
+(window.courseForms ??= []).push(({ Form, make, button, count }) => {
   // Each function's value, and its slope from its input x and its value y.
   const FUNCTIONS = {
     exp: [Math.exp, (x, y) => y],
@@ -281,4 +281,4 @@ window.courseForms = ({ Form, make, button, count }) => {
   }
 
   return { formula: FormulaForm };
-};
+});

@@ -795,8 +795,10 @@
 
   const KINDS = {
     words: WordsForm, picture: PictureForm, text: TextForm, search: SearchForm,
-    ...window.courseForms?.({ Form, make, button, count }), // of formula.js
   };
+  // Those of formula.js and speech.js, where a page has them.
+  const tools = { Form, LAYERS, addProduct, gelu, bytesOf, make, button, count };
+  for (const formsOf of window.courseForms ?? []) Object.assign(KINDS, formsOf(tools));
   for (const figure of document.querySelectorAll("figure.network[data-source]")) {
     figure.form = new KINDS[figure.dataset.kind](figure);
   }

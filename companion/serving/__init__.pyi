@@ -9,5 +9,7 @@ from .web import export_web as export_web
 from .web_formula import ask_formula as ask_formula
 from .web_search import WebSearch as WebSearch
 from .web_search import export_web_search as export_web_search
+from .web_speech import WebRecognizer as WebRecognizer
+from .web_speech import export_web_speech as export_web_speech
 from .web_text import WebWriter as WebWriter
 from .web_text import export_web_gpt as export_web_gpt

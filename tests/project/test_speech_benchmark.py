@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import speech, speech_real
+from benchmarks import speech, speech_network, speech_real
 from companion.data import load_measurements
 
 
@@ -113,3 +114,31 @@ def test_joined_numbers_are_made_of_the_speakers_in_turn() -> None:
     numbers = speech_real.joined(speakers)
     for i, (row, sound) in enumerate(zip(speech_real.triples(), numbers, strict=True)):
         assert sound.tolist() == [10 * (i % 2) + digit for digit in row]
+
+
+def test_the_kept_network_is_the_first_of_the_stored_runs() -> None:
+    kept, stored = load_measurements("speech_network"), load_measurements("speech")
+    run = stored["runs"][f"ctc {kept['rate']} {kept['seed']}"]
+    assert (kept["rate"], kept["words"], kept["again"]) == (stored["best"]["ctc"], speech.WORDS, 1)
+    pairs = list(zip(run["said"]["both new"], stored["meant"]["both new"], strict=True))
+    wrong = sum(speech.edits(a, b) for a, b in pairs) / sum(len(b) for _, b in pairs)
+    assert kept["wrong"] == pytest.approx(wrong)
+    assert len(base64.b64decode(kept["weights"])) == 2 * run["parameters"]
+
+
+def test_weights_are_packed_one_array_after_the_other() -> None:
+    class Model:
+        def get_weights(self) -> list[Any]:
+            return [np.array([[1.5, -2.0]], "float32"), np.array([0.1], "float32")]
+
+    found = np.frombuffer(base64.b64decode(speech_network.packed(Model())), "<f2")
+    np.testing.assert_allclose(found, [1.5, -2, 0.1], rtol=1e-3)
+
+
+def test_the_option_keeps_a_network_and_measures_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    monkeypatch.setattr(speech_network, "measure", asked.append)
+    speech.main([str(tmp_path / "speech.json"), "--network"])
+    assert asked == [tmp_path / "speech.json"]

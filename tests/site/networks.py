@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from scipy.special import ndtr
 
 from companion.data import Passage
-from companion.preprocessing import BytePairTokenizer
+from companion.preprocessing import BytePairTokenizer, log_mel
 from companion.tasks import Retriever
 from tools.notebooks import ROOT, notebooks
 
@@ -42,6 +42,8 @@ class Network:
             return [self.row(text) for text in self.data["examples"]]
         if self.data["kind"] == "text":
             return [self.tokenizer.encode(text) for text in self.data["examples"]]
+        if self.data["kind"] == "speech":
+            return [self.spectrogram(sound) for sound in self.sounds]
         pixels = np.frombuffer(base64.b64decode(self.data["pictures"]), np.uint8)
         pictures = pixels.reshape(-1, *self.data["shape"], 1).astype(np.float32) / 255
         return list(pictures)
@@ -52,6 +54,25 @@ class Network:
         words = text.lower().translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))).split(" ")
         length = self.data["length"]
         return ([0] * length + [numbers[word] for word in words if word in numbers])[-length:]
+
+    @property
+    def sounds(self) -> list[Array]:
+        """The stored sounds, from -1 to 1."""
+        codes = [np.frombuffer(base64.b64decode(one), "<i2") for one in self.data["sounds"]]
+        return [sound / 32_768 for sound in codes]
+
+    def spectrogram(self, sound: Array) -> Array:
+        """What a network that hears is given: relative to the loudest point, silence behind it."""
+        frames, bands = self.data["frames"], self.data["bands"]
+        mel = log_mel(sound[: 160 * frames], bands)
+        found = np.maximum(mel - mel.max(), -8) / 4 + 1
+        return np.pad(found, [(0, frames - len(mel)), (0, 0)], constant_values=-1)
+
+    def written(self, shares: Array) -> str:
+        """The words of the likeliest steps: repeats joined, blanks left out."""
+        best = shares.argmax(axis=1).tolist()
+        kept = [a for a, before in zip(best, [0, *best], strict=False) if a and a != before]
+        return " ".join(self.data["words"][i - 1] for i in kept) or "nothing"
 
     @property
     def tokenizer(self) -> BytePairTokenizer:
@@ -160,6 +181,30 @@ def decoder_block(x: Array, layer: Any, *weights: Array) -> Array:
     return np.asarray(x + (hidden * ndtr(hidden)) @ down)  # gelu: times the normal distribution
 
 
+def layer_normed(x: Array, layer: Any, scale: Array, shift: Array) -> Array:
+    apart = x - x.mean(axis=-1, keepdims=True)
+    spread = np.sqrt((apart**2).mean(axis=-1, keepdims=True) + layer["epsilon"])
+    return np.asarray(apart / spread * scale + shift)
+
+
+def convolution_1d(x: Array, layer: Any, kernel: Array, bias: Array) -> Array:
+    stride, dilation, reach = layer["strides"], layer["dilation"], len(kernel)
+    out = -(-len(x) // stride)
+    total = max((out - 1) * stride + (reach - 1) * dilation + 1 - len(x), 0)
+    padded = np.pad(x, [(total // 2, total - total // 2), (0, 0)])
+    first = [padded[k * dilation :][::stride][:out] for k in range(reach)]
+    hidden = sum(seen @ weights for seen, weights in zip(first, kernel, strict=True)) + bias
+    return np.asarray(hidden * ndtr(hidden))
+
+
+def residual_convolution(x: Array, layer: Any, *weights: Array) -> Array:
+    return x + convolution_1d(layer_normed(x, layer, *weights[:2]), layer, *weights[2:])
+
+
+def step_shares(x: Array, layer: Any, *weights: Array) -> Array:
+    return softmax(layer_normed(x, layer, *weights[:2]) @ weights[2] + weights[3])
+
+
 ACTIVATIONS: dict[str, Any] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
@@ -174,6 +219,9 @@ LAYERS: dict[str, Any] = {
     "Softmax": softmax,
     "DecoderBlock": decoder_block,
     "RMSNormalization": normed,
+    "Conv1D": convolution_1d,
+    "ResidualConv1D": residual_convolution,
+    "StepShares": step_shares,
     "LastLogits": lambda x, layer, table: table @ x[-1],
 }
 

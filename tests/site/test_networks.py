@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import math
 import re
+import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from companion import data
 from companion.teaching import differentiate
 from tests.formulas import random_formula
 from tests.site.conftest import Site
-from tests.site.networks import NETWORKS, Network
+from tests.site.networks import NETWORKS, Array, Network
 from tests.site.visits import AXE_OPTIONS, Visit, open_page, overflow
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ ODD_STARTS = [
 ]
 SEARCHES = [network for network in NETWORKS if network.data["kind"] == "search"]
 FORMULAS = [network for network in NETWORKS if network.data["kind"] == "formula"]
+SPEECH = [network for network in NETWORKS if network.data["kind"] == "speech"]
 TRAINED = [network for network in NETWORKS if network not in SEARCHES + FORMULAS]
 QUESTIONS = [
     *(one["question"] for part in assistant.questions().values() for one in part),
@@ -123,8 +126,8 @@ def each(networks: list[Network]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("network", networks, ids=names)
 
 
-each_network, each_trained, each_search, each_formula = map(
-    each, (NETWORKS, TRAINED, SEARCHES, FORMULAS)
+each_network, each_trained, each_search, each_formula, each_speech = map(
+    each, (NETWORKS, TRAINED, SEARCHES, FORMULAS, SPEECH)
 )
 PROBABILITIES = """(figure, texts) => texts.map((text) =>
     figure.form.probability(figure.form.read(text).map(({ id }) => id).filter(Boolean)))"""
@@ -137,6 +140,20 @@ ALONE = """figure => {
 # More of the list than is shown, so that its order is compared far down.
 FINDS = """(figure, questions) => questions.map((question) =>
     figure.form.find(question).slice(0, 20).map(({ place, score }) => [place, score]))"""
+HEARS = "(figure, sound) => figure.form.probabilities(Float32Array.from(sound))"
+# A tone in place of a microphone, which no test machine has.
+MICROPHONE = """() => {
+    window.tracks = [];
+    navigator.mediaDevices.getUserMedia = async () => {
+        const context = new AudioContext();
+        const place = context.createMediaStreamDestination();
+        const tone = context.createOscillator();
+        tone.connect(place);
+        tone.start();
+        window.tracks.push(...place.stream.getTracks());
+        return place.stream;
+    };
+}"""
 READS = "(figure, values) => figure.form.probabilities(Float32Array.from(values))"
 
 
@@ -156,6 +173,9 @@ def misprinted(network: Network) -> list[str]:
     computed = [network.answer(x) for x in network.inputs()]
     wrong = []
     for answer, text in zip(computed, network.stored, strict=True):
+        if network.data["kind"] == "speech":
+            wrong += [text] if network.written(answer) != text else []
+            continue
         printed = re.findall(r"\d+(?:\.\d+)?", text)[-1]
         unit = 10.0 ** -len(printed.partition(".")[2])
         near = abs(float(printed) - answer.max()) <= 0.5 * unit + CLOSE
@@ -237,6 +257,9 @@ def test_a_key_on_an_example_asks_and_only_then_the_weights_are_loaded(
             assert [f"{name} {slope:.3f}" for name, (_, slope) in slopes.items()][:-1] == (
                 said.replace("−", "-").rstrip(".").split("Slopes: ")[1].split(", ")
             )
+            continue
+        if network.data["kind"] == "speech":
+            assert network.stored[i] in said
             continue
         if network.data["kind"] == "search":
             assert figure.locator(".network-found a").first.inner_text() == network.stored[i]
@@ -433,6 +456,99 @@ def test_any_formula_gets_its_slopes_or_a_clear_sentence(network: Network, figur
         figure.get_by_role("button", name="Differentiate").press("Enter")
         figure.get_by_text(expected).wait_for()
         assert len(figure.inner_text()) < 5_000
+
+
+@each_speech
+def test_the_browser_hears_a_sound_as_python_does(network: Network, figure: Locator) -> None:
+    ready(figure)
+    rng = np.random.default_rng(0)
+    sounds = [*network.sounds, *(rng.normal(0, 0.1, n) for n in (1_601, 16_000, 60_000))]
+    sounds += [np.full(250, 0.5), np.ones(1), np.append(0.3 * np.sin(np.arange(20_000) / 3), 1)]
+    for sound in sounds:
+        kept = sound.astype(np.float32)
+        shown = figure.evaluate(HEARS, kept.tolist())
+        assert np.shape(shown) == (network.data["frames"] // 4, len(network.data["words"]) + 1)
+        expected = network.answer(network.spectrogram(kept[: 160 * network.data["frames"]]))
+        np.testing.assert_allclose(shown, expected, atol=CLOSE)
+    steps = rng.dirichlet(np.full(len(network.data["words"]) + 1, 0.1), 400)
+    read = figure.evaluate("(figure, steps) => figure.form.read(steps)", steps.tolist())
+    assert " ".join(one["word"] for one in read) == network.written(steps)
+
+
+@each_speech
+def test_a_file_is_written_down_whatever_its_rate_and_channels(
+    network: Network, figure: Locator
+) -> None:
+    sound, text = network.sounds[0], network.stored[0]
+    twice = np.repeat(sound, 3)  # 48,000 samples a second
+    files = [(sound[:, None], 16_000), (np.stack([sound, sound], axis=1), 16_000)]
+    for samples, rate in [*files, (twice[:, None], 48_000)]:
+        before = asked(figure)
+        figure.locator("input").set_input_files(sound_file(samples, rate))
+        assert text in wait_for_answer(figure, before)
+
+
+@each_speech
+def test_any_file_is_written_down_or_gets_a_clear_sentence(
+    network: Network, figure: Locator
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (60 * 16_000, 1))
+    said = figure.evaluate(
+        "async ({ form }) => { await form.hear(() => new Float32Array(0)); "
+        "return form.result.textContent; }"
+    )
+    assert "less than a tenth of a second" in said
+    odd = [
+        (sound_file(np.zeros((16_000, 1))), "the recording is silent"),
+        (sound_file(noise[:1]), "lasts less than a tenth of a second"),
+        (sound_file(noise[:0]), "cannot read the file as a sound"),
+        ({"name": "a.wav", "mimeType": "audio/wav", "buffer": b""}, "The file is empty"),
+        ({"name": "a.wav", "mimeType": "audio/wav", "buffer": b"RIFF"}, "cannot read the file"),
+        ({"name": "a.mp3", "mimeType": "text/html", "buffer": b"<b>" * 99}, "cannot read the file"),
+        ({"name": "a.wav", "mimeType": "audio/wav", "buffer": bytes(21_000_000)}, "has 21 MB"),
+        (sound_file(noise), "first 3.2 seconds; the recording lasts 60.0"),
+    ]
+    for file, expected in odd:
+        figure.locator("input").set_input_files(file)  # type: ignore[arg-type]
+        figure.get_by_text(expected).wait_for()
+        assert len(figure.inner_text()) < 5_000
+
+
+@each_speech
+def test_a_microphone_is_recorded_as_long_as_the_network_can_hear(
+    network: Network, figure: Locator
+) -> None:
+    figure.evaluate(MICROPHONE)
+    record = figure.get_by_role("button", name="Record", exact=True)
+    record.click()
+    figure.get_by_text("it listens for 3.2 seconds").wait_for()
+    before = asked(figure)
+    assert "The network writes" in wait_for_answer(figure, before)
+    record.click()
+    stop = figure.get_by_role("button", name="Stop")
+    figure.page.wait_for_timeout(600)
+    before = asked(figure)
+    stop.click()
+    wait_for_answer(figure, before)
+    record.wait_for()
+    assert figure.page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended"] * 2
+    figure.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('no', 'NotAllowedError')); }"
+    )
+    record.click()
+    figure.get_by_text("gives no microphone to this page").wait_for()
+
+
+def sound_file(samples: Array, rate: int = 16_000) -> dict[str, Any]:
+    """A WAV file of samples `(time, channels)`, as a reader would choose it."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(32_767 * samples).astype("<i2").tobytes())
+    return {"name": "call.wav", "mimeType": "audio/wav", "buffer": content.getvalue()}
 
 
 @pytest.mark.parametrize("network", WORDS, ids=lambda network: network.name)
