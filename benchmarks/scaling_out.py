@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from companion._common.files import write_atomically
+from companion.data import load_food_reviews
+from companion.tasks import TextClassifier
 from companion.training.checkpoints import CheckpointFolder
 from companion.training.parallel import train_in_parallel
 
@@ -31,6 +33,7 @@ SPEED: dict[str, Any] = {"width": 128, "layers": 2, "steps": 24, "every": 24}
 SMALL: dict[str, Any] = {"width": 32, "layers": 1, "batch_size": 8, "steps": 40, "every": 10}
 ROUNDS, KILLS, MOMENTS, SEEDS = 5, 10, 5, 3
 CASES = [(1, 4), (2, 4), (1, 32), (2, 32), (2, 64)]  # processes, batch
+CLASSIFIER_SEEDS = 3
 WARM_STEPS = 4  # not counted: the first waits for the compiler
 
 
@@ -119,6 +122,34 @@ def sameness() -> dict[str, Any]:
     return {"seeds": seeds, "one_two_one_differ": changed, "continued_at": result["first_step"]}
 
 
+def classifier() -> dict[str, Any]:
+    """The course's text classifier on one process and on two, and without the option."""
+    reviews = load_food_reviews()
+    names = [np.array(split.labels) for split in (reviews.train, reviews.test)]
+    rows = []
+    for seed in range(CLASSIFIER_SEEDS):
+        found = {}
+        for processes in (1, 2, None):
+            learner = TextClassifier("bag", seed=seed)
+            options: dict[str, Any] = {"processes": processes, "progress": False}
+            history = learner.fit(reviews.train.texts, names[0], **options)
+            assert learner.model is not None
+            shares = learner.predict_proba(reviews.test.texts)[:, 1]
+            weights = np.concatenate([w.ravel() for w in learner.model.get_weights()])
+            found[processes] = history, weights, shares
+        (one, *alone), (two, *both), (own, *program) = found.values()
+        row: dict[str, Any] = {"seed": seed}
+        row["epochs"] = [history.epochs for history in (one, two, own)]
+        row["right"] = int(((alone[1] >= 0.5) == names[1]).sum())
+        row["program_right"] = int(((program[1] >= 0.5) == names[1]).sum())
+        for kind, other in (("two", both), ("program", program)):
+            for what, a, b in zip(("weights", "probabilities"), alone, other, strict=True):
+                row[f"{kind}_{what}_differ"] = float(np.abs(a - b).max())
+        rows.append(row)
+        print(row, flush=True)
+    return {"tested": len(names[1]), "rows": rows}
+
+
 def killed_at_a_moment(after_seconds: float, which: int) -> None:
     """Kills one of the processes that the main thread has started, if it has any."""
     time.sleep(after_seconds)
@@ -162,6 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     import jax
 
     parts = {"speed": speed, "apart": apart, "sameness": sameness, "kills": kills}
+    parts |= {"classifier": classifier}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all of them by default")
     parser.add_argument("--file", type=Path, default=FILE)
