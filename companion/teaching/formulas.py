@@ -49,6 +49,8 @@ def differentiate(formula: str) -> dict[str, tuple[float, float]]:
             f"The formula has {len(formula):,} characters; give at most {_MOST_CHARACTERS:,}."
         )
     known: dict[str, Tensor] = {}
+    if "\0" in formula:
+        raise UsageError("This is no formula: it holds a null byte. Write it as x = 2; x * x")
     try:
         lines = [part.strip() for line in formula.splitlines() for part in line.split(";")]
         statements = ast.parse("\n".join(lines)).body

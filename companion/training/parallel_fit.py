@@ -146,8 +146,6 @@ def _failure(codes: list[int | None], log: Path) -> str:
     said = (errors or text.splitlines() or ["nothing"])[-1][:300]
     which, code = next((n, code) for n, code in enumerate(codes, 1) if code)
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    if "Failed to start RPC server" in said:  # so JAX says it, and names no port
-        said += " (another program has just taken the port that they were to meet at)"
     return (
         f"Process {which} of {len(codes)} {how}, and all were stopped. The last that was said: "
         f"{said}. Checkpoints stay, and the same call goes on from the newest."

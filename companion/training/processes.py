@@ -140,7 +140,8 @@ def run_processes(
         TimeoutError: If one has not come after `wait_seconds`; it says which.
     """
     begin, missing = time.monotonic(), set(range(processes))
-    with _started(module, options, processes, log) as (place, running):
+    port = _free_port() if processes > 1 else None
+    with _started(module, options, processes, port, log) as (place, running):
         while None in (codes := [process.poll() for process in running]):
             missing -= {number for number in missing if (place / str(number)).exists()}
             if any(codes) or at_each_look():
@@ -153,12 +154,17 @@ def run_processes(
                     "Close other programs, wait longer, or ask for fewer processes."
                 )
             time.sleep(0.02)
+    if port and any(codes) and _is_taken(port):  # JAX may die of it without a word
+        with log.open("a") as lines:
+            lines.write(
+                f"\nOSError: another program has taken port {port}, where they were to meet"
+            )
     return codes
 
 
 @contextlib.contextmanager
 def _started(
-    module: str, options: list[str], processes: int, log: Path
+    module: str, options: list[str], processes: int, port: int | None, log: Path
 ) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
@@ -168,9 +174,8 @@ def _started(
     }
     with tempfile.TemporaryDirectory() as place, log.open("ab") as lines:
         command = [sys.executable, "-m", module, *options, "--place", place]
-        if processes > 1:
-            command += ["--coordinator", f"127.0.0.1:{_free_port()}"]
-            command += ["--processes", str(processes)]
+        if port:
+            command += ["--coordinator", f"127.0.0.1:{port}", "--processes", str(processes)]
         running: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(processes):
@@ -194,3 +199,14 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def _is_taken(port: int) -> bool:
+    """Whether a program listens to a port of this machine."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False

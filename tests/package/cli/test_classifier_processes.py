@@ -182,5 +182,5 @@ def test_a_port_that_another_program_takes_is_named_as_the_cause(run, table, tmp
         monkeypatch.setattr("companion.training.processes._free_port", lambda: port)
         code, _, err = run(*command(table, tmp_path / "mine", 2))
     assert code == 1
-    assert "another program has just taken the port" in err
+    assert f"another program has taken port {port}, where they were to meet" in err
     assert not (tmp_path / "mine").exists()
