@@ -37,6 +37,7 @@ def test_a_share_of_what_memory_allows_is_bytes_read_by_bytes_given(
         assert 0 < run["share_of_bandwidth"] < 1.1  # both speeds are measured, and vary
 
 
+@pytest.mark.tensorflow
 def test_the_model_has_the_parameters_that_the_shares_count() -> None:
     from companion.models import load_language_model
 
