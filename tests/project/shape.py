@@ -17,7 +17,7 @@ MAX_ROOM_LINES = {
     "data": 1450,
     "preprocessing": 600,
     "models": 2350,
-    "training": 1500,
+    "training": 1550,
     "evaluation": 800,
     "tasks": 1500,
     "serving": 1800,
