@@ -283,8 +283,9 @@ def lean(logits: NDArray[np.float32], good: list[int], bad: list[int]) -> float:
 
 def area(labels: NDArray[Any], scores: NDArray[Any]) -> float:
     """The chance that a five-star review gets the higher score; ties count half."""
-    pairs = scores[labels == 1][:, None] - scores[labels == 0][None]
-    return float(np.mean((np.sign(pairs) + 1) / 2))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores))
 
 
 def judge(path: Path) -> dict[str, Any]:

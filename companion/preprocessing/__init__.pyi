@@ -2,6 +2,7 @@ from .pictures import read_picture as read_picture
 from .pictures import read_pictures as read_pictures
 from .sound import cut_at_pauses as cut_at_pauses
 from .sound import log_mel as log_mel
+from .sound import log_mels as log_mels
 from .sound import mel_filters as mel_filters
 from .text import build_tfidf as build_tfidf
 from .text import build_vectorizer as build_vectorizer

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from companion._common.checking import check_whole
 from companion.data.recordings import check_samples
 
-__all__ = ["cut_at_pauses", "log_mel", "mel_filters"]
+__all__ = ["cut_at_pauses", "log_mel", "log_mels", "mel_filters"]
 
 _LINEAR_HZ, _PER_MEL, _PER_OCTAVE = 1_000.0, 200 / 3, np.log(6.4) / 27  # Slaney's mel scale
 
@@ -89,6 +91,35 @@ def log_mel(
         power = np.abs(np.fft.rfft(frames[i : i + 4_096] * hann)) ** 2
         found[i : i + 4_096] = np.log10(np.maximum(power @ filters, 1e-10))
     return found
+
+
+def log_mels(
+    sounds: Sequence[ArrayLike], num_frames: int, num_bands: int = 80, *, sample_rate: int = 16_000
+) -> NDArray[np.float32]:
+    """Return spectrograms of one length, relative to the loudest point of each, for a network.
+
+    Args:
+        sounds: sequence of arrays of shape (samples,), from -1 to 1, of at most `num_frames` frames
+            of 10 ms.
+        num_frames: int. Frames of each; a shorter sound is padded with silence.
+        num_bands: int. Number of bands. Defaults to `80`.
+        sample_rate: int. Samples a second. Defaults to `16_000`.
+
+    Returns:
+        A float32 array of shape (sounds, num_frames, num_bands): 1 is as loud as the loudest point,
+        and -1 is at least eight powers of ten below it.
+
+    Example:
+
+    >>> import numpy as np
+    >>> log_mels([np.ones(800)], num_frames=8, num_bands=2).shape
+    (1, 8, 2)
+    """
+    table = np.full((len(sounds), num_frames, num_bands), -1, np.float32)
+    for row, sound in zip(table, sounds, strict=True):
+        mel = log_mel(sound, num_bands, sample_rate=sample_rate)
+        row[: len(mel)] = np.maximum(mel - mel.max(), -8) / 4 + 1
+    return table
 
 
 def cut_at_pauses(

@@ -10,7 +10,7 @@ import numpy as np
 
 from companion._common.checking import UsageError, check_texts
 from companion.data.recordings import check_samples
-from companion.preprocessing import log_mel
+from companion.preprocessing import log_mels
 from companion.serving.web import Packed, WebForm, check_examples, pack
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebRecognizer", "export_web_speech"]
 
-_RATE, _HOP = 16_000, 160  # samples a second, between two pieces of a spectrogram
+_HOP = 160  # samples between two pieces of a spectrogram
 
 _MOST_SOUND = 225_000  # bytes of all examples: seven seconds
 
@@ -130,11 +130,8 @@ class WebRecognizer(Packed):
             Array `(sounds, frames, bands)`.
         """
         frames, bands = self.model.input_shape[1:]
-        table = np.full((len(sounds), frames, bands), -1, np.float32)
-        for row, sound in zip(table, sounds, strict=True):
-            mel = log_mel(np.asarray(sound)[: self.longest], bands, sample_rate=_RATE)
-            row[: len(mel)] = np.maximum(mel - mel.max(), -8) / 4 + 1
-        return table
+        heard = [np.asarray(sound)[: self.longest] for sound in sounds]
+        return log_mels(heard, frames, bands)
 
     def predict(self, sounds: Sequence[ArrayLike]) -> NDArray[np.float64]:
         """Computes what the page's script computes, in Keras.

@@ -15,7 +15,7 @@ from companion._common.extras import import_extra
 from companion.data.recordings import check_samples, read_recording
 from companion.models.pretrained import speech
 from companion.models.recognizers import build_speech_recognizer
-from companion.preprocessing.sound import cut_at_pauses, log_mel
+from companion.preprocessing.sound import cut_at_pauses, log_mels
 from companion.tasks.folder import read_folder, refusing, restore_weights, weights_of, write_folder
 from companion.tasks.labels import hold_out
 from companion.tasks.parameters import check_parameters, plain_parameters
@@ -245,16 +245,13 @@ class SpeechRecognizer(BaseEstimator):  # type: ignore[misc]
 
     def _spectrograms(self, sounds: list[np.ndarray]) -> np.ndarray:
         """Returns spectrograms relative to their loudest point, padded with silence."""
-        table = np.full((len(sounds), 4 * self._steps(), _BANDS), -1, np.float32)
         for i, sound in enumerate(sounds):
             if len(sound) > round(self.settings["seconds"] * _RATE):
                 raise UsageError(
                     f"recordings[{i}] lasts {len(sound) / _RATE:.1f} seconds, and at most "
                     f"{self.seconds} are heard at once. Cut it, or set seconds."
                 )
-            mel = log_mel(sound, _BANDS)
-            table[i, : len(mel)] = np.maximum(mel - mel.max(), -8) / 4 + 1
-        return table
+        return log_mels(sounds, 4 * self._steps(), _BANDS)
 
     def _read(self, scores: np.ndarray, sound: np.ndarray) -> speech.Transcript:
         """Joins repeats, leaves out blanks, and says how sure the network is."""

@@ -72,3 +72,16 @@ def test_a_sound_is_cut_in_its_pause() -> None:
     sound[27_000:30_000] = 0
     first, second = preprocessing.cut_at_pauses(sound, seconds=2, search=0.5)
     assert first[-1] == second[0] == 0
+
+
+def test_spectrograms_of_one_length_are_relative_to_the_loudest_point_of_each() -> None:
+    sounds = [RNG.normal(size=2_000), 1e-3 * RNG.normal(size=3_999)]
+    sounds[1][1_000:2_500] = 0
+    table = preprocessing.log_mels(sounds, num_frames=30, num_bands=12)
+    assert table.shape == (2, 30, 12)
+    for row, sound in zip(table, sounds, strict=True):
+        mel = preprocessing.log_mel(sound, 12)
+        expected = np.maximum((mel - mel.max()) / 4 + 1, -1)
+        np.testing.assert_allclose(row[: len(mel)], expected, atol=1e-6)
+        assert (row[len(mel) :] == -1).all()
+        assert row.max() == 1
