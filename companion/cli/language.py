@@ -161,7 +161,8 @@ def _report(
     costs = {title: language.bits_per_byte([text]) for title, text in test.items()}
     sizes = [len(text.encode()) for text in test.values()]
     costs["all"] = float(np.average(list(costs.values()), weights=sizes))
-    say(f"Bits per byte of {len(test)} texts held out (8 would be no knowledge at all):")
+    texts = f"{len(test)} texts" if len(test) > 1 else "one text"
+    say(f"Bits per byte of {texts} held out (8 would be no knowledge at all):")
     for title, bits in costs.items():
         say(f"  {title:<20}{bits:.3f}")
     say(f"{language.steps:,} of {args.steps:,} steps are done. Saved in {out}.")
