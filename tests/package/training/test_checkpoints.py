@@ -105,6 +105,12 @@ def test_a_zip_file_of_other_things_is_refused(tmp_path):
             unpack((tmp_path / "other.npz").read_bytes())
 
 
+def test_arrays_without_the_values_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", w=np.ones(3))
+    with pytest.raises(ValueError, match=r"^it holds something else than pack writes$"):
+        unpack((tmp_path / "other.npz").read_bytes())
+
+
 @given(content=PACKED, place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_any_damaged_byte_is_found_or_harmless(content, place, bits):
     arrays, meta = content
@@ -149,6 +155,20 @@ def zipped(parts, compression=zipfile.ZIP_STORED):
         for name, content in parts.items():
             file.writestr(name, content)
     return stream.getvalue()
+
+
+def written(array, version):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, version=version)
+    return stream.getvalue()
+
+
+def test_both_headers_that_numpy_writes_for_plain_arrays_are_read_and_no_third():
+    meta = written(np.frombuffer(b"{}", np.uint8), (1, 0))
+    found, _ = unpack(zipped({"w.npy": written(ARRAYS["w"], (2, 0)), "meta.npy": meta}))
+    assert_equal(found, {"w": ARRAYS["w"]})
+    with pytest.raises(ValueError, match=r"^w\.npy is not an array that pack writes$"):
+        unpack(zipped({"w.npy": written(ARRAYS["w"], (3, 0)), "meta.npy": meta}))
 
 
 def peak_of_refusal(content, message):
@@ -219,6 +239,26 @@ def test_a_foreign_file_in_the_folder_is_left_alone(folder):
     assert (folder.folder / "notes.txt").exists()
 
 
+def test_the_half_written_file_of_another_program_is_left_alone(folder):
+    rest = folder.folder / ".notes.txt.0123456789abcdef.tmp"
+    rest.write_bytes(b"half")
+    folder.load()
+    folder.forget()
+    assert rest.exists()
+
+
+def test_forgetting_leaves_only_what_it_was_not_asked_to_delete(folder):
+    for name in ("best.npz", "notes.txt", ".epoch-0003.npz.0123456789abcdef.tmp"):
+        (folder.folder / name).write_bytes(b"something")
+    folder.forget(folder.folder / "best.npz", folder.folder / "never.npz")
+    assert files(folder.folder) == ["notes.txt"]
+    assert folder.load() is None
+
+
+def test_a_folder_reads_as_its_path(folder):
+    assert str(folder) == str(folder.folder)
+
+
 @pytest.mark.parametrize("damage", [b"", b"no zip at all", "half"])
 def test_a_damaged_newest_file_is_named_with_the_last_good_one_and_kept(folder, damage):
     older, newest = folder.paths()
@@ -231,6 +271,29 @@ def test_a_damaged_newest_file_is_named_with_the_last_good_one_and_kept(folder, 
     assert epochs(folder) == [older.name, newest.name]
     newest.unlink()  # what the message advises
     assert folder.load()[1] == {"epoch": 1}
+
+
+def test_the_last_good_checkpoint_is_found_behind_several_damaged_ones(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=3)
+    for epoch in (1, 2, 3):
+        folder.save(epoch, ARRAYS, {"epoch": epoch})
+    good, *damaged = folder.paths()
+    for path in damaged:
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=rf"The last good checkpoint is .*{good.name}"):
+        folder.load()
+    good.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"There is no good checkpoint, .*start anew\."):
+        folder.load()
+
+
+def test_an_error_without_a_number_is_passed_on_in_its_own_words(folder, monkeypatch):
+    def broken(descriptor):
+        raise OSError("the drive is gone")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(CheckpointError, match=r"epoch-0003\.npz: the drive is gone\. The "):
+        folder.save(3, ARRAYS, {})
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_the_last_good_checkpoint(folder, monkeypatch):
@@ -379,6 +442,13 @@ def test_another_thread_does_not_get_into_a_folder_in_which_one_trains(tmp_path)
     assert len(refused) == 1
     with CheckpointFolder(tmp_path).lock():
         pass
+
+
+def test_a_lock_makes_the_folders_on_the_way(tmp_path):
+    folder = CheckpointFolder(tmp_path / "runs" / "first")
+    with folder.lock():
+        folder.save(1, ARRAYS, {})
+    assert epochs(folder) == ["epoch-0001.npz"]
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
