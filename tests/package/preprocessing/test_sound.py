@@ -85,3 +85,76 @@ def test_spectrograms_of_one_length_are_relative_to_the_loudest_point_of_each() 
         np.testing.assert_allclose(row[: len(mel)], expected, atol=1e-6)
         assert (row[len(mel) :] == -1).all()
         assert row.max() == 1
+
+
+def hertz(mel: float) -> float:
+    """Slaney's scale: 15 equal steps to 1,000 Hz, and then 27 to 6.4 times that."""
+    return mel * 200 / 3 if mel < 15 else 1_000 * 6.4 ** ((mel - 15) / 27)
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "top"), [(16_000, 15 + 27 * np.log(8) / np.log(6.4)), (1_600, 12)]
+)
+def test_each_band_is_the_triangle_between_its_neighbours_on_slaneys_scale(sample_rate, top):
+    filters = preprocessing.mel_filters(20, sample_rate=sample_rate, window=sample_rate)
+    edges = [hertz(mel) for mel in np.linspace(0, top, 22)]
+    for i, found in enumerate(filters):
+        low, _, high = band = edges[i : i + 3]
+        expected = np.interp(np.arange(len(found)), band, [0, 2 / (high - low), 0])
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "least"),
+    [("num_bands", 0, 1), ("sample_rate", 999, 1_000), ("window", 15, 16)],
+)
+def test_a_size_that_is_too_small_is_named_with_the_least(name, wrong, least) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least {least},"):
+        preprocessing.mel_filters(**{"num_bands": 20, name: wrong})
+
+
+def test_a_tone_at_another_sample_rate_is_found_at_its_pitch() -> None:
+    tone = np.sin(2 * np.pi * 1_000 * np.arange(4_000) / 8_000)
+    mel = preprocessing.log_mel(tone, sample_rate=8_000)
+    assert (mel.shape, mel.dtype) == ((50, 80), np.float32)
+    weights = preprocessing.mel_filters(sample_rate=8_000, window=200)[mel[20].argmax()]
+    assert weights[round(1_000 / 40)] > 0
+    (row,) = preprocessing.log_mels([tone], num_frames=50, sample_rate=8_000)
+    np.testing.assert_allclose(row.argmax(axis=1), mel.argmax(axis=1))
+
+
+def test_a_sound_is_mirrored_at_its_beginning() -> None:
+    sound = RNG.normal(0, 0.1, 1_600)
+    mirrored = np.concatenate([sound[800:0:-1], sound])
+    found, expected = preprocessing.log_mel(sound), preprocessing.log_mel(mirrored)
+    np.testing.assert_allclose(found[0], expected[5], atol=1e-5)
+    alternating = preprocessing.log_mel(np.tile([0.0, 1.0], 800))
+    np.testing.assert_allclose(preprocessing.log_mel([0, 1])[0], alternating[5], atol=1e-5)
+
+
+def test_silence_beside_a_loud_sound_is_minus_one() -> None:
+    sound = np.concatenate([RNG.normal(size=1_000), np.zeros(2_000)])
+    table = preprocessing.log_mels([sound], num_frames=20)
+    assert table.shape == (1, 20, 80)
+    assert table.min() == -1
+
+
+@pytest.mark.parametrize(("search", "looked"), [(0.1, 1), (1.0, 10)])
+def test_a_pause_before_the_time_of_search_is_not_looked_for(search, looked) -> None:
+    sound = np.ones(40_000, np.float32)
+    start = 32_000 - (looked + 1) * 1_600
+    sound[start : start + 1_600] = 0
+    first, _ = preprocessing.cut_at_pauses(sound, seconds=2, search=search)
+    assert len(first) == 32_000 - looked * 1_600 + 800  # all that is heard there is equally loud
+
+
+def test_quiet_is_what_has_little_power_whatever_its_sign() -> None:
+    sound = np.tile(np.array([1, -1], np.float32), 20_000)
+    sound[27_200:28_800] = 0.1
+    first, _ = preprocessing.cut_at_pauses(sound, seconds=2, search=0.5)
+    assert len(first) == 28_000
+
+
+def test_a_sound_that_just_fits_is_not_cut() -> None:
+    (whole,) = preprocessing.cut_at_pauses(np.ones(32_000, np.float32), seconds=2, search=0.5)
+    assert len(whole) == 32_000
