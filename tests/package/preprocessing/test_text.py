@@ -137,3 +137,52 @@ def test_a_giant_text_is_counted_without_making_its_neighbours_as_large():
     assert tokens.tolist() == [1] * 63 + [200_000] + [1] * 3
     assert unknown.tolist() == [0] * 63 + [100_000] + [0] * 3
     assert max(widths) == 200_000
+
+
+@pytest.mark.tensorflow
+def test_a_thousand_ids_and_a_hundred_tokens_are_usual():
+    words = [f"word{i}" for i in range(999)]
+    built = build_vectorizer(words)
+    assert len(built.get_vocabulary()) == 1000
+    assert np.asarray(built(["word1 " * 200])).shape == (1, 100)
+    restored = restore_vectorizer(words[:998])
+    assert np.asarray(restored([f"{words[997]} " * 200])).tolist() == [[999] * 100]
+    with pytest.raises(ValueError, match="larger than the maximum vocab"):
+        restore_vectorizer(words)
+
+
+@pytest.mark.tensorflow
+def test_a_restored_vectorizer_splits_at_spaces_unless_told():
+    ids = np.asarray(restore_vectorizer(["good", "tea"])(["Tea, good!"]))
+    assert ids[0, :3].tolist() == [3, 2, 0]
+
+
+@pytest.mark.tensorflow
+def test_no_token_at_all_is_no_unknown_one_and_one_token_is_all_or_none():
+    vectorizer = build_vectorizer(TEXTS)
+    assert unknown_share(vectorizer, ["!!!"]) == 0
+    assert unknown_share(vectorizer, ["cocoa"]) == 1
+    assert unknown_share(vectorizer, ["tea"]) == 0
+
+
+@pytest.mark.tensorflow
+def test_texts_are_read_sixty_four_at_once_unless_one_is_long():
+    read = []
+    vectorizer = build_vectorizer(["good tea"])
+    kind = type(vectorizer)
+
+    class Watched(kind):
+        def call(self, inputs):
+            read.append(len(inputs))
+            return super().call(inputs)
+
+    watched = Watched.from_config(vectorizer.get_config() | {"vocabulary": ["good", "tea"]})
+    for lengths, batches in (
+        ([3] * 130, [64, 64, 2]),
+        ([2**16] * 9, [4, 4, 1]),  # 2**18 characters, padding included
+        ([3, 3, 2**17, 3, 2**18, 3, 2**18 + 1, 3], [2, 2, 1, 1, 1, 1]),
+    ):
+        read.clear()
+        tokens, _ = count_tokens(watched, [("tea " * length)[:length] for length in lengths])
+        assert tokens.tolist() == [-(-length // 4) for length in lengths]
+        assert read == batches

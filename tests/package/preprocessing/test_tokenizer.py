@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 from collections import Counter
@@ -214,3 +215,23 @@ def test_every_byte_can_be_merged_and_no_piece_is_longer_than_a_word_can_be():
     assert max(map(len, longest.vocabulary[:-1])) == 97  # a space and 24 characters of four bytes
     with pytest.raises(ValueError, match="98 bytes, more than 97"):
         BytePairTokenizer.from_merges([*doubled, (261, 260), (262, 256)])
+
+
+def test_two_thousand_ids_are_usual():
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnop"), (600, 8))
+    words = ["".join(row) for row in letters]
+    assert BytePairTokenizer().fit(words * 2).vocabulary_size == 2_000
+
+
+def test_a_stored_file_is_the_merges_as_json(tmp_path):
+    FITTED.save(tmp_path / "tokens.json")
+    stored = json.loads((tmp_path / "tokens.json").read_text(encoding="utf-8"))
+    assert stored == {"merges": [list(pair) for pair in FITTED.merges]}
+
+
+def test_a_tokenizer_of_given_merges_wants_no_more_ids_than_they_make():
+    given = BytePairTokenizer.from_merges(np.array([[97, 98], [256, 256]]))
+    assert given.merges == [(97, 98), (256, 256)]
+    assert {type(i) for pair in given.merges for i in pair} == {int}
+    assert given.vocabulary_size == 259
+    assert given.fit(["the tea is the tea"] * 9).vocabulary_size == 259
