@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from companion.tasks.folder import (
     read_folder,
     refusing,
     remove_model,
+    restore_weights,
+    weights_of,
     write_folder,
 )
 from tests.package.tasks.faults import failing_disk
@@ -259,6 +262,68 @@ def test_a_model_of_another_kind_is_named_and_neither_read_nor_replaced(tmp_path
     assert load(tmp_path, kind) == 1
 
 
+def test_a_model_is_saved_into_folders_that_are_not_there_yet(tmp_path):
+    save(tmp_path / "a" / "b", 1)
+    assert load(tmp_path / "a" / "b") == 1
+
+
+def test_a_folder_in_the_place_of_the_config_is_no_model(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(UsageError, match=r"there is no config\.json"):
+        load(tmp_path)
+    with pytest.raises(UsageError, match=r"config\.json of something else"):
+        holds_model(tmp_path, KIND)
+
+
+def test_a_folder_in_the_place_of_the_weights_is_no_model(tmp_path):
+    save(tmp_path, 1)
+    weights = one(tmp_path, "weights-*")
+    weights.unlink()
+    weights.mkdir()
+    assert not holds_model(tmp_path, KIND)
+    with pytest.raises(UsageError, match="there is no weights-"):
+        load(tmp_path)
+
+
+class Model:
+    """As much of a Keras model as holds weights."""
+
+    def __init__(self, **weights):
+        self.weights = [Weight(np.asarray(w), name=name) for name, w in weights.items()]
+
+    def set_weights(self, arrays):
+        self.weights = [
+            Weight(array, name=weight.name)
+            for weight, array in zip(self.weights, arrays, strict=True)
+        ]
+
+
+class Weight(SimpleNamespace):
+    def __init__(self, array, name):
+        super().__init__(array=array, name=name, shape=array.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def test_weights_are_put_back_by_name_and_place_into_a_model_of_the_same_shapes():
+    model, other = (
+        Model(kernel=np.ones((2, 3)), bias=[1, 2]),
+        Model(kernel=np.zeros((2, 3)), bias=[0, 0]),
+    )
+    arrays = weights_of(model)
+    assert [*arrays] == ["000_kernel", "001_bias"]
+    restore_weights(other, dict(reversed(arrays.items())))
+    for found, expected in zip(other.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for wrong in (
+        Model(kernel=np.ones((3, 2)), bias=[1, 2]),
+        Model(bias=[1, 2], kernel=np.ones((2, 3))),
+    ):
+        with pytest.raises(ValueError, match=r"have the shapes .*\(2, 3\).*, not "):
+            restore_weights(wrong, arrays)
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(b"code")
@@ -433,6 +498,52 @@ def test_a_huge_file_is_refused_before_it_takes_memory(tmp_path, pattern):
     finally:
         tracemalloc.stop()
     assert most < 2**24
+
+
+def test_weights_may_have_eight_bytes_a_number_and_a_megabyte_to_say_what_they_are(tmp_path):
+    array = np.arange(300_000.0)
+    write_folder(tmp_path, KIND, {}, arrays={"w": array})
+    saved = read_folder(tmp_path, KIND, count=lambda settings: array.size)
+    np.testing.assert_array_equal(saved.arrays["w"], array)
+    save(tmp_path, 1)
+    forge(tmp_path, "weights.safetensors", bytes(6 * 8 + 2**20 + 1))
+    with pytest.raises(UsageError, match="1,048,625 bytes, more than 1,048,624"):
+        load(tmp_path)
+
+
+def test_settings_may_ask_for_as_many_numbers_as_weights_may_have_or_for_none(tmp_path):
+    save(tmp_path, 1)
+    with pytest.raises(UsageError, match="are 6 numbers, and the settings need 536,870,912"):
+        read_folder(tmp_path, KIND, files=["words.json"], count=lambda settings: 2**29)
+    write_folder(tmp_path, KIND, {}, arrays={"w": np.zeros(0)})
+    assert read_folder(tmp_path, KIND, count=lambda settings: 0).arrays["w"].size == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "advice"),
+    [
+        ("text-classifier", "text classifier", "Train it with TextClassifier.fit and save it, or"),
+        ("language-model", "language model", "Train it with LanguageModel.fit and save it, or"),
+        ("image-classifier", "image classifier", "Train it with ImageClassifier.fit and save it."),
+        ("face-verifier", "face verifier", "Choose its threshold with FaceVerifier.fit and"),
+        ("speech-recognizer", "speech recogniser", "Train it with SpeechRecognizer('ctc').fit and"),
+        ("onnx-classifier", "exported classifier", "Export it with companion.serving.export_onnx,"),
+    ],
+)
+def test_each_kind_is_named_and_advised_on_in_its_own_way(tmp_path, kind, said, advice):
+    with pytest.raises(UsageError) as error:
+        read_folder(tmp_path, kind)
+    start = f"{tmp_path} holds no usable {said}: there is no config.json. {advice}"
+    assert str(error.value).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyError("a"), ": 'a' is missing. "), (OSError(5, "c"), ": c. "), (ValueError("d"), ": d. ")],
+)
+def test_a_reason_is_given_without_its_python_name_or_number(tmp_path, error, said):
+    with pytest.raises(UsageError, match=said), refusing(tmp_path, KIND):
+        raise error
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), TypeError("b"), OSError(5, "c"), ValueError("d")])
