@@ -3,7 +3,9 @@
 The recordings are those of Debian's package ``asterisk-core-sounds-en-wav``: one speaker, 8,000
 samples a second. What is said stands in ``speech_prompts.yml``. Whisper hears the prompts, and each
 fifth of them from the neural voice and eSpeak's voices, reduced to as many samples. The networks,
-whose weights are not kept, are trained again as the benchmark trains them and hear digits.
+whose weights are not kept, are trained again as the benchmark trains them and hear digits. Where
+Debian's package ``gcin-voice`` lies beside the prompts, two real voices say Mandarin syllables, see
+``benchmarks.speech_tones``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import speech
+from benchmarks import speech, speech_tones
 
 PROMPTS = Path(__file__).with_name("speech_prompts.yml")
 FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
@@ -35,6 +37,11 @@ def prompts() -> dict[str, str]:
 def recording(folder: Path, name: str) -> Path:
     """Returns the path of a recording."""
     return folder / f"{name}.wav"
+
+
+def syllables_beside(folder: Path) -> Path:
+    """Returns where the Mandarin syllables lie if both packages are unpacked in one place."""
+    return folder.parent.parent.parent / "gcin-voice/ogg"
 
 
 def check(folder: Path) -> None:
@@ -171,6 +178,11 @@ def measure(folder: Path, file: Path) -> None:
         "network": lambda: network(folder, stored),
         "whisper": lambda: whisper(folder),
     }
+    syllables = syllables_beside(folder)
+    if syllables.is_dir():
+        parts["tones"] = lambda: speech_tones.measure(syllables)
+    elif "tones" not in real:
+        print(f"{syllables} is not there: without Debian's package gcin-voice no tones are heard.")
     for name, measured in parts.items():
         if name not in real:
             real[name] = measured()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import speech, speech_network, speech_real
+from benchmarks import speech, speech_network, speech_real, speech_tones
 from companion.data import load_measurements
 
 
@@ -87,18 +87,16 @@ def test_a_file_without_networks_is_refused(
 
 
 def test_parts_that_the_file_holds_are_not_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "speech.json"
     file.write_text(json.dumps({"best": {}, "runs": 7, "real": {"network": 1}}))
     monkeypatch.setattr(speech_real, "check", lambda folder: None)
     monkeypatch.setattr(speech_real, "whisper", lambda folder: 2)
     speech_real.measure(tmp_path, file)
-    assert json.loads(file.read_text()) == {
-        "best": {},
-        "runs": 7,
-        "real": {"network": 1, "whisper": 2},
-    }
+    real = {"network": 1, "whisper": 2}
+    assert json.loads(file.read_text()) == {"best": {}, "runs": 7, "real": real}
+    assert "without Debian's package gcin-voice" in capsys.readouterr().out
 
 
 def test_the_telephone_keeps_low_tones_and_drops_high_ones() -> None:
@@ -142,3 +140,57 @@ def test_the_option_keeps_a_network_and_measures_nothing_else(
     monkeypatch.setattr(speech_network, "measure", asked.append)
     speech.main([str(tmp_path / "speech.json"), "--network"])
     assert asked == [tmp_path / "speech.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("ㄇㄚ", ("ㄇㄚ", 1)), ("ㄇㄚ1", ("ㄇㄚ", 0)), ("ㄇㄚ3", ("ㄇㄚ", 3)), ("ㄅ", ("ㄅ", 1))],
+)
+def test_the_tone_is_the_last_digit_and_one_if_there_is_none(
+    name: str, meant: tuple[str, int]
+) -> None:
+    assert speech_tones.syllable(name) == meant
+
+
+def test_all_tones_of_a_syllable_are_in_the_same_part() -> None:
+    names = [f"syllable {i // 4}" for i in range(400)]
+    part = speech_tones.part_of(names)
+    assert np.bincount(part).tolist() == [240, 80, 80]
+    assert (part.reshape(100, 4) == part.reshape(100, 4)[:, :1]).all()
+
+
+def test_the_course_of_a_rising_tone_rises_by_as_many_semitones() -> None:
+    time = np.arange(8_000) / 16_000
+    semitones = 12 * np.log2(150 / 100) + 8 * time / time[-1]
+    phase = 2 * np.pi * np.cumsum(100 * 2 ** (semitones / 12)) / 16_000
+    sound = sum(np.sin(k * phase) / k for k in (1, 2, 3))
+    course = speech_tones.contour(sound)
+    assert course.shape == (speech_tones.POINTS,)
+    places = np.linspace(0, 1, speech_tones.POINTS)
+    np.testing.assert_allclose(course[2:-2], (7.02 + 8 * places)[2:-2], atol=0.8)
+    assert speech_tones.spectrogram(sound).shape == (speech_tones.POINTS * speech_tones.BANDS,)
+
+
+def test_the_smoothest_course_passes_over_a_single_jump() -> None:
+    scores = np.zeros((5, 40))
+    scores[:, 10] = 0.8
+    scores[2, 34] = 1.0
+    assert speech_tones.smoothest(scores).tolist() == [10] * 5
+
+
+def test_the_stored_tones_are_heard_by_the_classifier_that_was_best_on_held_back(
+    real: dict[str, Any],
+) -> None:
+    found = real["tones"]
+    for voice in speech_tones.VOICES:
+        test = found["test"][voice]
+        assert len(test["tones"]) == len(test["syllables"]) == found["parts"][voice][2]
+        for kind in speech_tones.KINDS:
+            chosen = found["chosen"][voice][kind]
+            held = list(chosen["held"].values())
+            assert held[speech_tones.PENALTIES.index(chosen["best"])] == max(held)
+            assert max(held) not in {held[0], held[-1]}  # the grid is bracketed
+            for learner in speech_tones.VOICES:
+                heard = test["heard"][f"{kind}, learned {learner}"]
+                assert len(heard) == len(test["tones"])
+                assert set(heard) <= {1, 2, 3, 4}
