@@ -123,7 +123,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 @pytest.mark.parametrize("pair", [[256, 1], [-1, 1]])
 def test_a_merge_of_what_is_not_yet_known_is_refused(tmp_path, pair):
     (tmp_path / "tokens.json").write_text(f'{{"merges": [{pair}]}}')
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="damaged: a merge is made of an id that comes later"):
         BytePairTokenizer.load(tmp_path / "tokens.json")
 
 
@@ -142,6 +142,8 @@ def test_what_is_no_text_and_no_id_is_refused():
         FITTED.fit("one text")
     with pytest.raises(ValueError, match=r"list of strings, but texts\[1\] is of type NoneType"):
         BytePairTokenizer().fit(["a", None])
+    with pytest.raises(ValueError, match=r"texts\[0\] is of type int"):
+        BytePairTokenizer().fit([3])
     with pytest.raises(ValueError, match="not list"):
         FITTED.encode(["a"])
     for wrong in (-1, FITTED.vocabulary_size, 10**9):
@@ -235,3 +237,21 @@ def test_a_tokenizer_of_given_merges_wants_no_more_ids_than_they_make():
     assert {type(i) for pair in given.merges for i in pair} == {int}
     assert given.vocabulary_size == 259
     assert given.fit(["the tea is the tea"] * 9).vocabulary_size == 259
+
+
+@pytest.mark.parametrize(
+    ("word", "ids"),
+    [
+        ("abcxab", [257, 120, 256]),
+        ("abxabcxab", [256, 120, 257, 120, 256]),
+        ("ababc", [256, 257]),
+        ("cabcx", [99, 257, 120]),
+    ],
+)
+def test_what_a_merge_makes_possible_is_found_at_each_of_its_places(word, ids):
+    assert BytePairTokenizer.from_merges([(97, 98), (256, 99)]).encode(word) == ids
+
+
+@pytest.mark.parametrize("text", ["\0", "a", "a\udcff", "\ud800"])
+def test_a_single_byte_and_half_a_character_come_back_too(text):
+    assert FITTED.decode(FITTED.encode(text)) == text
