@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from companion.data import load_food_reviews, load_measurements
 from tools.cells import run_cells
 
 PAGE = "04_practice/fine_tuning"
-LINEAR, TRAINED = ("tfidf", "frozen"), ("tuned", "lora")
+LINEAR, TRAINED = ("tfidf", "frozen"), ("tuned", "lora", "whole")
+CUT_SHORT = {("tuned", 300)}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ class TestStoredRuns:
             seeds.setdefault(place(run), []).append(run["seed"])
         sizes = {size for way, size in seeds if way in TRAINED}
         assert sizes
-        assert all((way, size) in seeds for way in (*LINEAR, *TRAINED) for size in sizes)
+        assert all((way, size) in seeds for way in (*LINEAR, "tuned") for size in sizes)
         assert len({tuple(sorted(each)) for each in seeds.values()}) == 1
         assert min(map(len, seeds.values())) >= 3
 
@@ -60,14 +62,26 @@ class TestStoredRuns:
     ) -> None:
         assert {place(run) for run in evidence["runs"]} == {place(c) for c in evidence["choices"]}
 
-    def test_the_kept_learning_rate_is_not_at_the_end_of_those_tried(
+    def test_the_kept_rate_and_passes_are_the_last_tried_only_where_the_page_says_so(
         self, evidence: dict[str, Any]
     ) -> None:
         for trained in {place(run) for run in evidence["runs"] if run["method"] in TRAINED}:
             tried = [c for c in evidence["choices"] if place(c) == trained]
-            rates = {choice["rate"] for choice in tried}
-            kept = max(tried, key=lambda choice: choice["auc"])["rate"]
-            assert min(rates) < kept < max(rates)
+            kept = max(tried, key=lambda choice: choice["auc"])
+            rates, passes = ({choice[key] for choice in tried} for key in ("rate", "passes"))
+            at_the_end = kept["rate"] == max(rates), kept["passes"] == max(passes)
+            assert min(rates) < kept["rate"], trained
+            assert min(passes) == 1, trained
+            assert at_the_end == (trained in CUT_SHORT,) * 2, trained
+
+    def test_every_rate_was_followed_for_the_same_number_of_passes(
+        self, evidence: dict[str, Any]
+    ) -> None:
+        for choice in evidence["choices"]:
+            if choice["method"] in TRAINED:
+                same = [c for c in evidence["choices"] if place(c) == place(choice)]
+                passes = [c["passes"] for c in same if c["rate"] == choice["rate"]]
+                assert passes == list(range(1, max(c["passes"] for c in same) + 1))
 
 
 @pytest.mark.tensorflow
@@ -93,6 +107,51 @@ class TestBenchmark:
         whole = [len(texts(part)) for part in ("learn", "choose", "test")]
         assert whole[1] < whole[2] < whole[0]
         assert sum(map(len, parts)) - len(set.union(*parts)) < 0.005 * sum(whole)  # cut to words
+
+    def test_what_is_stored_is_not_tried_or_run_again(
+        self, evidence: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from benchmarks import fine_tuning_minilm as benchmark
+
+        asked: list[tuple[str, int, float]] = []
+
+        def tried(setting: dict[str, Any]) -> list[dict[str, Any]]:
+            asked.append((setting["method"], setting["labels"], setting["rate"]))
+            return [setting | {"passes": 1, "auc": 0.5}]
+
+        monkeypatch.setattr(benchmark, "trials", tried)
+        monkeypatch.setattr(benchmark, "run", lambda best, seed: pytest.fail("run again"))
+        file = tmp_path / "evidence.json"
+        lacking = {"method": "lora", "labels": 100, "rate": 1e-2}
+        left = [c for c in evidence["choices"] if not lacking.items() <= c.items()]
+        file.write_text(json.dumps(evidence | {"choices": left}))
+        benchmark.main([str(file)])
+        assert asked == [("lora", 100, 1e-2)]
+
+    def test_more_is_trained_only_when_asked_for(self) -> None:
+        from benchmarks.fine_tuning_minilm import LINEAR, PAGE_RUNS, planned
+
+        page = planned([*LINEAR, *PAGE_RUNS], None)
+        assert {(2000, "frozen"), (300, "tuned")} < set(page)
+        assert (300, "lora") not in page
+        asked = planned(["frozen", "whole"], [300, 2000])
+        assert asked == [(300, "frozen"), (300, "whole"), (2000, "frozen")]
+
+    def test_what_the_page_reads_is_stored(self, evidence: dict[str, Any]) -> None:
+        from benchmarks.fine_tuning_minilm import LINEAR, PAGE_RUNS, planned
+
+        stored = {(run["labels"], run["method"]) for run in evidence["runs"]}
+        assert stored == set(planned([*LINEAR, *PAGE_RUNS], None))
+
+    def test_whole_means_all_six_layers_without_the_tables(self) -> None:
+        from benchmarks.fine_tuning_minilm import FIRST_LAYER
+        from companion._common.backend import keras
+
+        page = run_cells(PAGE, "encoder-parts", "encoder", keras=keras, np=np)
+        upper = page["build_upper"](FIRST_LAYER["whole"])
+        in_layer = 4 * (384 * 384 + 384) + 2 * 4 * 384 * 384 + 4 * 384 + 384 + 4 * 384
+        assert upper.count_params() == 6 * in_layer
+        assert not any(isinstance(layer, keras.layers.Embedding) for layer in upper.layers)
 
     def test_filling_changes_no_vector_and_the_upper_half_reads_what_the_lower_one_says(
         self,
