@@ -4,12 +4,14 @@
 threads, and keeps what they say of posts put aside and of the test posts, also without the traces
 of senders. It embeds 500 training and 400 test posts with MiniLM, drawn at random, and asks
 SmolLM2, which may answer nothing but the name of a group, about the first 40 of those test posts.
-It trains the small network of the page from scratch, with three seeds; its rate, dropout and passes
-are chosen on the same threads, and so is the strength of the SVMs that read the same posts. The
-networks that are stored were trained with ``KERAS_BACKEND=jax``.
+It trains the small network of the page from scratch, with and without positions; its rate, dropout,
+width and passes are chosen on the same threads, and so is the strength of the SVMs that read the
+same posts. The networks that are stored were trained with ``KERAS_BACKEND=jax``.
+Last, it embeds all posts with MiniLM, so that both MiniLM and the word counts learn from all
+labels. ``--keep FOLDER`` keeps vectors and trainings, so that a run that was stopped goes on.
 What each says is kept in ``companion/data/measured/newsgroups.json``, one letter a post: a for the
 first group. Stages that the file holds already are not done again; delete the file to start over.
-It takes about half an hour on two quiet cores, most of it for the networks.
+It takes about an hour on two quiet cores, most of it for the networks and MiniLM's vectors.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,17 @@ SVM_GRID = (0.1, 0.3, 1.0, 3.0)
 BAYES_GRID = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 C, ALPHA = 1.0, 0.3  # the strengths that the grids choose
 LOGISTIC_GRID = (3.0, 30.0, 300.0, 3000.0)
+# On MiniLM's vectors: the outer values are tried if the best lies beside them.
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+WEIGHTS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 PAGE = "05_applications/text_classification"
-RATES, DROPOUT, DROPOUTS, WIDTH = (3e-4, 1e-3, 3e-3, 1e-2), 0.5, (0.2, 0.5, 0.8), 64
+# Networks: the outermost rates and dropouts are tried if the best lies beside them.
+RATES, DROPOUT, WIDTH = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), 0.5, 64
+DROPOUTS, WIDTHS = (0.0, 0.2, 0.5, 0.8, 0.9), (32, 64, 128)
 BATCH_SIZE, MOST_PASSES, SEEDS = 128, 20, (0, 1, 2)
 FEW_POSTS_GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)  # for the support vector machine on few posts
+
+PIECE = 500  # posts that are embedded before they are kept
 
 Arrays = dict[str, Any]
 
@@ -101,6 +111,12 @@ def _logistic(c: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=c, max_iter=500)
+
+
+VECTOR_MODELS: dict[str, tuple[Callable[[float], Any], tuple[float, ...]]] = {
+    "logistic regression": (_logistic, STRENGTHS),
+    "linear SVM": (_support, STRENGTHS),
+}
 
 
 def word_grids(part: Arrays) -> Arrays:
@@ -273,6 +289,85 @@ def learning_curve(part: Arrays) -> Arrays:
     return {"runs": runs, "by_name": by_name, "cpu_seconds_per_post": seconds}
 
 
+def embed_all(part: Arrays) -> tuple[Any, Any]:
+    """Returns MiniLM's vectors of all training and all test posts: (posts, 384) each.
+
+    Each piece is kept in a file as soon as it is done, so that a run that was stopped goes on.
+    """
+    from companion import models
+
+    keep, found = part["keep"], []
+    for name in ("train", "test"):
+        texts, pieces = getattr(part["posts"], name).texts, []
+        for start in range(0, len(texts), PIECE):
+            file = keep / f"{name}_{start:05d}.npy"
+            if not file.is_file():
+                vectors = models.embed_texts(texts[start : start + PIECE])
+                np.save(file.with_suffix(".part.npy"), vectors)
+                file.with_suffix(".part.npy").rename(file)
+                print(file.name, flush=True)
+            pieces.append(np.load(file))
+        found.append(np.concatenate(pieces))
+    return found[0], found[1]
+
+
+def all_labels(part: Arrays) -> Arrays:
+    """Returns what MiniLM says that learned from all labelled posts, alone and with word counts.
+
+    The classifier on the vectors, its strength, and the weight of MiniLM's scores beside those of
+    the two word counts are chosen on the threads held back. All scores of a method have mean 0 and
+    spread 1 for each post. Both then learn from all training posts and answer the test once.
+    """
+    train, test = part["posts"].train, part["posts"].test
+    fit, held_back = part["fit"], part["held_back"]
+    vectors, test_vectors = embed_all(part)
+    y_held = train.labels[held_back]
+    grid: list[Arrays] = []
+    scores: dict[tuple[str, float], Any] = {}
+
+    def reach(kind: str, strength: float) -> float:
+        model = VECTOR_MODELS[kind][0](strength).fit(vectors[fit], train.labels[fit])
+        scores[kind, strength] = _standard(model, vectors[held_back])
+        share = float(np.mean(scores[kind, strength].argmax(1) == y_held))
+        grid.append({"model": kind, "setting": strength, "accuracy": share})
+        print(grid[-1], flush=True)
+        return share
+
+    for kind, (_, strengths) in VECTOR_MODELS.items():
+        climb(strengths, strengths[3:-2], lambda strength, kind=kind: reach(kind, strength))
+    best = max(grid, key=lambda tried: tried["accuracy"])
+    held_texts = [train.texts[i] for i in held_back]
+    counted = score(learn([train.texts[i] for i in fit], train.labels[fit]), held_texts)["both"]
+    read = scores[best["model"], best["setting"]]
+    weights: list[Arrays] = []
+
+    def together(weight: float) -> float:
+        share = float(np.mean((counted + weight * read).argmax(1) == y_held))
+        weights.append({"weight": weight, "accuracy": share})
+        print(weights[-1], flush=True)
+        return share
+
+    weight = climb(WEIGHTS, WEIGHTS[2:-2], together)
+    held = {"word counts": counted, "MiniLM": read, "sum": counted + weight * read}
+    model = VECTOR_MODELS[best["model"]][0](best["setting"]).fit(vectors, train.labels)
+    counts = learn(train.texts, train.labels)
+    begin = time.process_time()
+    counted = score(counts, test.texts)["both"]
+    seconds = (time.process_time() - begin) / len(test.texts)
+    read = _standard(model, test_vectors)
+    answers = {"MiniLM": read, "sum": counted + weight * read}
+    return {
+        "grid": grid,
+        "chosen": {"model": best["model"], "setting": best["setting"], "weight": weight},
+        "weights": weights,
+        "held_back": {name: letters(s.argmax(1)) for name, s in held.items()},
+        "held_back_lead": leads({"both": held["sum"]}),
+        "said": {name: letters(s.argmax(1)) for name, s in answers.items()},
+        "lead": leads({"both": answers["sum"]}),
+        "word_counts_cpu_seconds_per_post": seconds,
+    }
+
+
 PLAIN = {
     "alt.atheism": "atheism",
     "comp.graphics": "computer graphics",
@@ -336,7 +431,20 @@ def ask_a_language_model(part: Arrays) -> Arrays:
     }
 
 
-def train_a_network(part: Arrays, rate: float, dropout: float, seed: int = SEED) -> Arrays:
+def read_for_networks(part: Arrays) -> Arrays:
+    """Returns the posts as rows of word numbers, numbered once, and what makes a network."""
+    page = run_cells(PAGE, "numbering", "network", np=np)
+    train, test = part["posts"].train, part["posts"].test
+    number = page["numbering"]([train.texts[i] for i in part["fit"]])
+    fit, held_back = (
+        (number([train.texts[i] for i in part[rows]]), train.labels[part[rows]].astype(int))
+        for rows in ("fit", "held_back")
+    )
+    test_rows, make = number(test.texts), page["small_transformer"]
+    return {"fit": fit, "held_back": held_back, "test": test_rows, "make": make}
+
+
+def train_a_network(rows: Arrays, setting: Arrays) -> Arrays:
     """Returns a network's accuracy on held posts by pass, and what its best pass says of the test.
 
     It learns from the threads to fit, and stops once two passes in a row bring nothing on the
@@ -344,58 +452,106 @@ def train_a_network(part: Arrays, rate: float, dropout: float, seed: int = SEED)
     """
     import keras
 
-    train, test = part["posts"].train, part["posts"].test
-    page = run_cells(PAGE, "numbering", "network", np=np)
-    number = page["numbering"]([train.texts[i] for i in part["fit"]])
-    fit, held = (
-        (number([train.texts[i] for i in part[rows]]), train.labels[part[rows]].astype(int))
-        for rows in ("fit", "held_back")
-    )
-    keras.utils.set_random_seed(seed)
-    model = page["small_transformer"](WIDTH, dropout)
-    model.compile(
-        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    keras.utils.set_random_seed(setting["seed"])
+    model = rows["make"](setting["width"], setting["dropout"], setting["positions"])
+    adam = keras.optimizers.Adam(setting["rate"])
+    model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping(
         "val_accuracy", patience=2, mode="max", restore_best_weights=True
     )
     begin = time.process_time()
     history = model.fit(
-        *fit,
+        *rows["fit"],
         BATCH_SIZE,
         MOST_PASSES,
-        validation_data=held,
+        validation_data=rows["held_back"],
         validation_batch_size=256,
         callbacks=[stop],
-        verbose=2,
+        verbose=0,
     )
     seconds = round(time.process_time() - begin)
     shares = [round(float(share), 4) for share in history.history["val_accuracy"]]
-    said = model.predict(number(test.texts), batch_size=256, verbose=0).argmax(1)
-    print(rate, dropout, seed, shares, seconds, flush=True)
-    setting = {"rate": rate, "dropout": dropout, "seed": seed}
+    said = model.predict(rows["test"], batch_size=256, verbose=0).argmax(1)
+    print(setting, max(shares), len(shares), seconds, flush=True)
     found = {"held_back": shares, "cpu_seconds_of_training": seconds, "said": letters(said)}
     return setting | {"weights": int(model.count_params())} | found
+
+
+def climb(
+    values: Sequence[float], start: Sequence[float], score: Callable[[float], float]
+) -> float:
+    """Returns the best value, after trying the next beyond the best while that lies at an edge.
+
+    ``start`` is a run of neighbours in ``values``. Among equals the one tried first is the best.
+    """
+    scores = {value: score(value) for value in start}
+    while True:
+        best = max(scores, key=lambda value: scores[value])
+        place = values.index(best)
+        beside = [v for v in values[max(0, place - 1) : place + 2] if v not in scores]
+        if not beside:
+            return best
+        scores |= {value: score(value) for value in beside}
+
+
+def choose_network(train: Callable[[Arrays], Arrays]) -> tuple[list[Arrays], list[Arrays]]:
+    """Returns all the networks that were trained, and the chosen one with every seed.
+
+    Without positions and with them, the rate is chosen with the first seed and then the dropout at
+    that rate. Both winners are trained with the other seeds, and from there on means over the seeds
+    decide: on positions, and then on the width.
+    """
+    trained: list[Arrays] = []
+
+    def run(setting: Arrays) -> float:
+        """Returns the best share of the threads held back; trains each setting once."""
+        known = [one for one in trained if setting.items() <= one.items()]
+        if not known:
+            known = [train(setting)]
+            trained.extend(known)
+        return float(max(known[0]["held_back"]))
+
+    def mean(setting: Arrays) -> float:
+        return float(np.mean([run(setting | {"seed": seed}) for seed in SEEDS]))
+
+    def settle(setting: Arrays, name: str, values: Sequence[float]) -> Arrays:
+        best = climb(values, values[1:-1], lambda value: run(setting | {name: value}))
+        return setting | {name: best}
+
+    winners = []
+    for positions in (False, True):
+        start = {"positions": positions, "width": WIDTH, "dropout": DROPOUT, "seed": SEEDS[0]}
+        winners.append(settle(settle(start, "rate", RATES), "dropout", DROPOUTS))
+    chosen = max(winners, key=mean)
+    width = climb(WIDTHS, WIDTHS, lambda value: mean(chosen | {"width": value}))
+    chosen |= {"width": width}
+    seeds = [chosen | {"seed": seed} for seed in SEEDS]
+    return trained, [one for s in seeds for one in trained if s.items() <= one.items()]
 
 
 def network(part: Arrays) -> Arrays:
     """Returns what small networks with attention, and word counts on the same posts, say.
 
-    The rate is chosen on the threads held back, and the dropout at that rate; then two more seeds
-    are trained.
+    Everything about them is chosen on the threads held back; only the chosen one answers the test.
     """
+    import keras
 
-    def reach(run: Arrays) -> float:
-        return float(max(run["held_back"]))
+    from companion._common.files import write_atomically
 
-    grid = [train_a_network(part, rate, DROPOUT) for rate in RATES]
-    rate = max(grid, key=reach)["rate"]
-    grid += [train_a_network(part, rate, dropout) for dropout in DROPOUTS if dropout != DROPOUT]
-    best = max(grid, key=reach)
-    chosen = (best["rate"], best["dropout"])
-    runs = [best, *(train_a_network(part, *chosen, seed) for seed in SEEDS[1:])]
+    rows = read_for_networks(part)
+
+    def train(setting: Arrays) -> Arrays:
+        name = "_".join(str(value) for value in setting.values())
+        file = part["keep"] / f"network_{name}.json"
+        if not file.is_file():
+            write_atomically(file, json.dumps(train_a_network(rows, setting)).encode())
+        kept: Arrays = json.loads(file.read_text("utf-8"))
+        return kept
+
+    trained, runs = choose_network(train)
     return {
-        "grid": [{k: v for k, v in run.items() if k != "said"} for run in grid],
+        "engine": keras.backend.backend(),
+        "grid": [{k: v for k, v in run.items() if k != "said"} for run in trained],
         "runs": runs,
         "words": words_alone(part),
     }
@@ -438,14 +594,16 @@ STAGES: dict[str, Callable[[Arrays], Arrays]] = {
     "final": final,
     "leak": leak,
     "network": network,
+    "all_labels": all_labels,
 }
 
 
-def measure(file: Path, stages: list[str]) -> None:
-    """Does the stages that the file does not hold, and keeps each."""
+def measure(file: Path, stages: list[str], keep: Path) -> None:
+    """Does the stages that the file lacks and keeps each; ``keep`` is for parts of a stage."""
     from companion._common.files import write_atomically
 
-    part = sample()
+    keep.mkdir(parents=True, exist_ok=True)
+    part = sample() | {"keep": keep}
     for name in stages:
         evidence = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         if name in evidence:
@@ -463,8 +621,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("file", nargs="?", type=Path, default=FILE)
     options.add_argument("--stage", choices=list(STAGES), help="do this one alone")
+    options.add_argument("--keep", type=Path, help="folder from which a stopped run goes on")
     chosen = options.parse_args(arguments)
-    measure(chosen.file, [chosen.stage] if chosen.stage else list(STAGES))
+    stages = [chosen.stage] if chosen.stage else list(STAGES)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(chosen.file, stages, chosen.keep or Path(folder))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -80,6 +82,113 @@ def test_a_wrong_answer_costs_its_repair_and_silence_costs_nothing(page: dict[st
     assert page["minutes_saved"](right, sent, repair=10).tolist() == [1, -9, 0, 0]
 
 
+class TestClimb:
+    @staticmethod
+    def tried(best: float, values: list[float], start: list[float]) -> tuple[float, list[float]]:
+        asked: list[float] = []
+
+        def score(value: float) -> float:
+            asked.append(value)
+            return -abs(value - best)
+
+        return newsgroups.climb(values, start, score), asked
+
+    def test_a_best_value_inside_needs_no_more(self) -> None:
+        assert self.tried(3, [1, 2, 3, 4, 5], [2, 3, 4]) == (3, [2, 3, 4])
+
+    def test_it_goes_on_until_the_best_has_both_neighbours(self) -> None:
+        assert self.tried(2, [1, 2, 3, 4, 5], [2, 3, 4]) == (2, [2, 3, 4, 1])
+        assert self.tried(5, [1, 2, 3, 4, 5, 6], [2, 3]) == (5, [2, 3, 4, 5, 6])
+
+    def test_it_ends_where_the_values_end(self) -> None:
+        assert self.tried(9, [1, 2, 3, 4], [2, 3]) == (4, [2, 3, 4])
+
+
+class TestChooseNetwork:
+    """With a made-up training whose accuracy is known for every setting."""
+
+    @staticmethod
+    def choose(**best: float) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        def train(setting: dict[str, Any]) -> dict[str, Any]:
+            lost = [
+                abs(np.log(setting["rate"] / best.get("rate", 1e-3))),
+                abs(setting["dropout"] - best.get("dropout", 0.5)),
+                abs(np.log(setting["width"] / best.get("width", 64))),
+                abs(setting["positions"] - best.get("positions", 1)),
+            ]
+            share = 1 - sum(lost) / 20 - setting["seed"] * best.get("seed", 0)
+            return setting | {"held_back": [0.1, share]}
+
+        return newsgroups.choose_network(train)
+
+    @pytest.mark.parametrize("positions", [0, 1])
+    @pytest.mark.parametrize("rate", [3e-4, 3e-3])
+    def test_it_finds_the_best_setting_and_trains_it_with_every_seed(
+        self, positions: int, rate: float
+    ) -> None:
+        _, runs = self.choose(positions=positions, rate=rate, dropout=0.2, width=128)
+        assert [run["seed"] for run in runs] == list(newsgroups.SEEDS)
+        for run in runs:
+            found = run["positions"], run["rate"], run["dropout"], run["width"]
+            assert found == (bool(positions), rate, 0.2, 128)
+
+    def test_no_setting_is_trained_twice(self) -> None:
+        trained, _ = self.choose()
+        settings = [tuple(v for k, v in run.items() if k != "held_back") for run in trained]
+        assert len(set(settings)) == len(settings)
+
+    def test_the_mean_over_the_seeds_decides_and_not_the_first(self) -> None:
+        def train(setting: dict[str, Any]) -> dict[str, Any]:
+            lucky = setting["positions"] and setting["seed"] == 0
+            return setting | {"held_back": [0.9 if lucky else 0.6 if setting["positions"] else 0.8]}
+
+        _, runs = newsgroups.choose_network(train)
+        assert not any(run["positions"] for run in runs)
+
+
+@pytest.fixture
+def few_posts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Posts of three groups, each with words and vectors of its own, and what embeds them."""
+    rng = np.random.default_rng(0)
+    words = [["goal", "puck"], ["orbit", "moon"], ["wheel", "brake"]]
+    asked: list[int] = []
+
+    def embed(texts: list[str]) -> Any:
+        asked.append(len(texts))
+        group = [next(g for g in range(3) if words[g][0] in text) for text in texts]
+        return (np.eye(3)[group] + rng.normal(0, 0.01, (len(texts), 3))).astype("float32")
+
+    monkeypatch.setattr("companion.models.embed_texts", embed)
+    monkeypatch.setattr(newsgroups, "PIECE", 7)
+    labels = np.arange(30) % 3
+    texts = [" ".join(words[g] * 2) for g in labels]
+    split = SimpleNamespace(texts=texts, labels=labels)
+    rows = {"fit": np.arange(20), "held_back": np.arange(20, 30)}
+    posts = SimpleNamespace(train=split, test=split)
+    return rows | {"posts": posts, "keep": tmp_path, "asked": asked}
+
+
+def test_vectors_that_are_kept_are_not_made_again(few_posts: dict[str, Any]) -> None:
+    first = newsgroups.embed_all(few_posts)
+    assert few_posts["asked"] == [7, 7, 7, 7, 2] * 2
+    (few_posts["keep"] / "train_00014.npy").unlink()
+    again = newsgroups.embed_all(few_posts)
+    assert few_posts["asked"] == [7, 7, 7, 7, 2] * 2 + [7]
+    assert again[0].shape == again[1].shape == (30, 3)
+    np.testing.assert_array_equal(first[1], again[1])
+    np.testing.assert_array_equal(first[0][:14], again[0][:14])
+
+
+def test_with_all_labels_each_side_answers_every_post(few_posts: dict[str, Any]) -> None:
+    found = newsgroups.all_labels(few_posts)
+    truth = newsgroups.letters(few_posts["posts"].test.labels)
+    assert found["said"] == {"MiniLM": truth, "sum": truth}
+    assert found["held_back"] == dict.fromkeys(("word counts", "MiniLM", "sum"), truth[20:])
+    assert len(found["lead"]) == 30
+    assert len(found["held_back_lead"]) == 10
+    assert found["chosen"]["weight"] in newsgroups.WEIGHTS
+
+
 class TestStoredRun:
     @pytest.fixture(scope="class")
     def run(self) -> dict[str, Any]:
@@ -91,6 +200,9 @@ class TestStoredRun:
         answers |= {run["curve"]["by_name"]: sample}
         answers |= dict.fromkeys(run["final"]["said"].values(), 7528)
         answers[run["language_model"]["said"]] = newsgroups.ASKED
+        answers |= dict.fromkeys(run["all_labels"]["said"].values(), 7528)
+        answers |= {answer["said"]: 7528 for answer in run["network"]["runs"]}
+        answers |= {svm["said"]: 7528 for svm in run["network"]["words"].values()}
         for said, number in answers.items():
             assert len(said) == number
             assert set(said) <= set("abcdefghijklmnopqrst")
@@ -100,6 +212,24 @@ class TestStoredRun:
             grid = run["words"]["scores"]
             scores = [s["accuracy"] for s in grid if s["model"] == kind]
             assert 0 < int(np.argmax(scores)) < len(scores) - 1, kind
+
+    def test_minilms_strength_and_weight_are_bracketed_and_the_best(
+        self, run: dict[str, Any]
+    ) -> None:
+        found = run["all_labels"]
+        for kind in newsgroups.VECTOR_MODELS:
+            grid = sorted(
+                (s["setting"], s["accuracy"]) for s in found["grid"] if s["model"] == kind
+            )
+            scores = [accuracy for _, accuracy in grid]
+            assert 0 < int(np.argmax(scores)) < len(scores) - 1, kind
+        best = max(found["grid"], key=lambda tried: tried["accuracy"])
+        assert best.items() >= {k: found["chosen"][k] for k in ("model", "setting")}.items()
+        weights = sorted((s["weight"], s["accuracy"]) for s in found["weights"])
+        place = int(np.argmax([accuracy for _, accuracy in weights]))
+        assert 0 < place < len(weights) - 1
+        heaviest = max(weight["accuracy"] for weight in found["weights"])
+        assert dict(weights)[found["chosen"]["weight"]] == heaviest
 
     def test_the_sample_is_drawn_without_repeats_from_the_test_posts(
         self, run: dict[str, Any]
