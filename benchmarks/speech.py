@@ -221,8 +221,10 @@ def ctc(words: Any, scores: Any) -> Any:
     return tf.nn.ctc_loss(rows, scores, None, lengths, logits_time_major=False, blank_index=0)
 
 
-def learn(x: Any, y: Any, loss: Any, rate: float, seed: int) -> Any:
-    """Returns a trained network; `x` is a function of the pass."""
+def learn(
+    x: Any, y: Any, loss: Any, rate: float, seed: int, *, start: Any = None, epochs: int = EPOCHS
+) -> Any:
+    """Returns a trained network; `x` is a function of the pass, `start` the weights to begin at."""
     import keras
 
     from companion import models
@@ -231,13 +233,15 @@ def learn(x: Any, y: Any, loss: Any, rate: float, seed: int) -> Any:
     model = models.build_speech_recognizer(
         len(WORDS), frames=FRAMES, num_bands=BANDS, hidden_dim=WIDTH
     )
-    steps = EPOCHS * -(-len(y) // BATCH_SIZE)
+    if start is not None:
+        model.set_weights(start)
+    steps = epochs * -(-len(y) // BATCH_SIZE)
     plan = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=rate, warmup_steps=steps // 10
     )
     optimizer = keras.optimizers.AdamW(plan, weight_decay=0.01, clipnorm=1.0)
     model.compile(optimizer, loss, jit_compile=False)
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         history = model.fit(x(epoch), y, batch_size=BATCH_SIZE, epochs=1, verbose=0)
         print(f"{history.history['loss'][0]:.2f}", end=" ", flush=True)
     return model
@@ -258,7 +262,12 @@ def vote(steps: Any, width: int = 5) -> Any:
 
 def hear(model: Any, sounds: list[Any], *, smooth: bool = False) -> list[str]:
     """Returns what a network wrote: a hexadecimal digit for each word."""
-    steps = model.predict(features(sounds), batch_size=64, verbose=0).argmax(axis=-1)
+    return read(model, features(sounds), smooth=smooth)
+
+
+def read(model: Any, table: Any, *, smooth: bool = False) -> list[str]:
+    """Returns what a network wrote of spectrograms."""
+    steps = model.predict(table, batch_size=64, verbose=0).argmax(axis=-1)
     rows = [collapse(vote(row) if smooth else row) for row in steps]
     return ["".join(f"{i:x}" for i in row) for row in rows]
 

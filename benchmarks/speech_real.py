@@ -3,8 +3,9 @@
 The recordings are those of Debian's package ``asterisk-core-sounds-en-wav``: one speaker, 8,000
 samples a second. What is said stands in ``speech_prompts.yml``. Whisper hears the prompts, and each
 fifth of them from the neural voice and eSpeak's voices, reduced to as many samples. The networks,
-whose weights are not kept, are trained again as the benchmark trains them and hear digits. Where
-Debian's package ``gcin-voice`` lies beside the prompts, two real voices say Mandarin syllables, see
+whose weights are not kept, are trained again as the benchmark trains them and hear digits. One goes
+on learning over a telephone line first, see ``benchmarks.speech_telephone``. Where Debian's package
+``gcin-voice`` lies beside the prompts, two real voices say Mandarin syllables, see
 ``benchmarks.speech_tones``.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import speech, speech_tones
+from benchmarks import speech, speech_telephone, speech_tones
 
 PROMPTS = Path(__file__).with_name("speech_prompts.yml")
 FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
@@ -174,6 +175,11 @@ def measure(folder: Path, file: Path) -> None:
     if "best" not in stored:
         sys.exit(f"{file} holds no trained networks yet; run {speech.COMMAND} first.")
     real = stored.get("real", {"command": f"{speech.COMMAND} --real"})
+
+    def keep(name: str, found: dict[str, Any]) -> None:
+        real[name] = found
+        add_evidence(file, {}, {"real": real})
+
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "network": lambda: network(folder, stored),
         "whisper": lambda: whisper(folder),
@@ -185,5 +191,6 @@ def measure(folder: Path, file: Path) -> None:
         print(f"{syllables} is not there: without Debian's package gcin-voice no tones are heard.")
     for name, measured in parts.items():
         if name not in real:
-            real[name] = measured()
-            add_evidence(file, {}, {"real": real})
+            keep(name, measured())
+    begun = real.get("telephone", {})
+    speech_telephone.measure(folder, begun, lambda found: keep("telephone", found))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import speech, speech_network, speech_real, speech_tones
+from benchmarks import speech, speech_network, speech_real, speech_telephone, speech_tones
 from companion.data import load_measurements
 
 
@@ -93,8 +93,9 @@ def test_parts_that_the_file_holds_are_not_done_again(
     file.write_text(json.dumps({"best": {}, "runs": 7, "real": {"network": 1}}))
     monkeypatch.setattr(speech_real, "check", lambda folder: None)
     monkeypatch.setattr(speech_real, "whisper", lambda folder: 2)
+    monkeypatch.setattr(speech_telephone, "measure", lambda folder, found, keep: keep({}))
     speech_real.measure(tmp_path, file)
-    real = {"network": 1, "whisper": 2}
+    real = {"network": 1, "whisper": 2, "telephone": {}}
     assert json.loads(file.read_text()) == {"best": {}, "runs": 7, "real": real}
     assert "without Debian's package gcin-voice" in capsys.readouterr().out
 
@@ -140,6 +141,47 @@ def test_the_option_keeps_a_network_and_measures_nothing_else(
     monkeypatch.setattr(speech_network, "measure", asked.append)
     speech.main([str(tmp_path / "speech.json"), "--network"])
     assert asked == [tmp_path / "speech.json"]
+
+
+def test_the_line_keeps_what_is_in_its_band_and_drops_the_rest() -> None:
+    time = np.arange(16_000) / 16_000
+    low, inside, high = (np.sin(2 * np.pi * pitch * time) for pitch in (100, 1_000, 5_000))
+    heard = speech_telephone.on_the_line(low + inside + high)
+    assert heard.dtype == np.float32
+    np.testing.assert_allclose(heard, inside, atol=1e-4)
+
+
+def test_every_kind_that_learned_over_the_line_has_the_rate_that_was_best_on_held_back(
+    real: dict[str, Any],
+) -> None:
+    found = real["telephone"]
+    assert list(found["best"]) == list(speech_telephone.KINDS)
+    for kind, best in found["best"].items():
+        held = {rate: found["runs"][f"{kind} {rate}"]["held"] for rate in speech_telephone.RATES}
+        assert min(held, key=lambda rate: held[rate]) == best
+        said = found["runs"][f"{kind} {best}"]["said"]
+        assert {len(row) % speech_real.DIGITS for row in said.values()} == {0}
+        assert len(said["real"]) == speech_real.DIGITS
+
+
+def test_runs_over_the_line_that_the_file_holds_are_not_done_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, kept = [], []
+
+    def train(kind: str, rate: float, heard: dict[str, Any]) -> dict[str, Any]:
+        asked.append((kind, rate))
+        return {"held": abs(rate - 0.01)}
+
+    monkeypatch.setattr(speech_telephone, "train", train)
+    monkeypatch.setattr(speech_telephone, "examples", lambda folder: {"learn": {}})
+    start: dict[str, Any] = {"runs": {"line 0.001": {"held": 0.0}}}
+    speech_telephone.measure(tmp_path, start, kept.append)
+    assert kept.pop()["best"] == dict.fromkeys(speech_telephone.KINDS, 0.01) | {"line": 0.001}
+    assert asked[0] == ("before", 0)
+    assert ("line", 0.001) not in asked
+    runs = 1 + len(speech_telephone.KINDS) * len(speech_telephone.RATES) - 1
+    assert len(asked) == len(set(asked)) == len(kept) == runs
 
 
 @pytest.mark.parametrize(
