@@ -4,9 +4,9 @@
 threads, and keeps what they say of posts put aside and of the test posts, also without the traces
 of senders. It embeds 500 training and 400 test posts with MiniLM, drawn at random, and asks
 SmolLM2, which may answer nothing but the name of a group, about the first 40 of those test posts.
-It trains the small network of the page from scratch, with and without positions; its rate, dropout,
-width and passes are chosen on the same threads, and so is the strength of the SVMs that read the
-same posts. The networks that are stored were trained with ``KERAS_BACKEND=jax``.
+It trains the small network of the page from scratch, with and without positions; its rate, dropout
+and passes are chosen on the same threads, and so is the strength of the SVMs that read the same
+posts. The networks that are stored were trained with ``KERAS_BACKEND=jax``.
 Last, it embeds all posts with MiniLM, so that both MiniLM and the word counts learn from all
 labels. ``--keep FOLDER`` keeps vectors and trainings, so that a run that was stopped goes on.
 What each says is kept in ``companion/data/measured/newsgroups.json``, one letter a post: a for the
@@ -22,6 +22,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ WEIGHTS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 PAGE = "05_applications/text_classification"
 # Networks: the outermost rates and dropouts are tried if the best lies beside them.
 RATES, DROPOUT, WIDTH = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), 0.5, 64
-DROPOUTS, WIDTHS = (0.0, 0.2, 0.5, 0.8, 0.9), (32, 64, 128)
+DROPOUTS = (0.0, 0.2, 0.5, 0.8, 0.9)
 BATCH_SIZE, MOST_PASSES, SEEDS = 128, 20, (0, 1, 2)
 FEW_POSTS_GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)  # for the support vector machine on few posts
 
@@ -334,7 +335,7 @@ def all_labels(part: Arrays) -> Arrays:
         return share
 
     for kind, (_, strengths) in VECTOR_MODELS.items():
-        climb(strengths, strengths[3:-2], lambda strength, kind=kind: reach(kind, strength))
+        climb(strengths, strengths[3:-2], partial(reach, kind))
     best = max(grid, key=lambda tried: tried["accuracy"])
     held_texts = [train.texts[i] for i in held_back]
     counted = score(learn([train.texts[i] for i in fit], train.labels[fit]), held_texts)["both"]
@@ -498,8 +499,7 @@ def choose_network(train: Callable[[Arrays], Arrays]) -> tuple[list[Arrays], lis
     """Returns all the networks that were trained, and the chosen one with every seed.
 
     Without positions and with them, the rate is chosen with the first seed and then the dropout at
-    that rate. Both winners are trained with the other seeds, and from there on means over the seeds
-    decide: on positions, and then on the width.
+    that rate. Both winners are trained with the other seeds, and the mean over the seeds decides.
     """
     trained: list[Arrays] = []
 
@@ -523,8 +523,6 @@ def choose_network(train: Callable[[Arrays], Arrays]) -> tuple[list[Arrays], lis
         start = {"positions": positions, "width": WIDTH, "dropout": DROPOUT, "seed": SEEDS[0]}
         winners.append(settle(settle(start, "rate", RATES), "dropout", DROPOUTS))
     chosen = max(winners, key=mean)
-    width = climb(WIDTHS, WIDTHS, lambda value: mean(chosen | {"width": value}))
-    chosen |= {"width": width}
     seeds = [chosen | {"seed": seed} for seed in SEEDS]
     return trained, [one for s in seeds for one in trained if s.items() <= one.items()]
 

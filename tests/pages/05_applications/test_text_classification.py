@@ -113,7 +113,6 @@ class TestChooseNetwork:
             lost = [
                 abs(np.log(setting["rate"] / best.get("rate", 1e-3))),
                 abs(setting["dropout"] - best.get("dropout", 0.5)),
-                abs(np.log(setting["width"] / best.get("width", 64))),
                 abs(setting["positions"] - best.get("positions", 1)),
             ]
             share = 1 - sum(lost) / 20 - setting["seed"] * best.get("seed", 0)
@@ -126,11 +125,10 @@ class TestChooseNetwork:
     def test_it_finds_the_best_setting_and_trains_it_with_every_seed(
         self, positions: int, rate: float
     ) -> None:
-        _, runs = self.choose(positions=positions, rate=rate, dropout=0.2, width=128)
+        _, runs = self.choose(positions=positions, rate=rate, dropout=0.2)
         assert [run["seed"] for run in runs] == list(newsgroups.SEEDS)
         for run in runs:
-            found = run["positions"], run["rate"], run["dropout"], run["width"]
-            assert found == (bool(positions), rate, 0.2, 128)
+            assert (run["positions"], run["rate"], run["dropout"]) == (bool(positions), rate, 0.2)
 
     def test_no_setting_is_trained_twice(self) -> None:
         trained, _ = self.choose()
@@ -212,6 +210,23 @@ class TestStoredRun:
             grid = run["words"]["scores"]
             scores = [s["accuracy"] for s in grid if s["model"] == kind]
             assert 0 < int(np.argmax(scores)) < len(scores) - 1, kind
+
+    def test_the_stored_networks_are_those_that_the_rule_chooses(self, run: dict[str, Any]) -> None:
+        stored = {
+            tuple(one[name] for name in ("positions", "width", "dropout", "seed", "rate")): one
+            for one in run["network"]["grid"]
+        }
+        asked = []
+
+        def train(setting: dict[str, Any]) -> dict[str, Any]:
+            key = tuple(setting[name] for name in ("positions", "width", "dropout", "seed", "rate"))
+            asked.append(key)
+            return setting | {"held_back": stored[key]["held_back"]}
+
+        _, runs = newsgroups.choose_network(train)
+        assert asked == list(stored)
+        for again, kept in zip(runs, run["network"]["runs"], strict=True):
+            assert again.items() <= kept.items()
 
     def test_minilms_strength_and_weight_are_bracketed_and_the_best(
         self, run: dict[str, Any]
