@@ -200,8 +200,15 @@ def test_every_name_holds_a_part_of_the_hash_of_its_content(tmp_path):
         assert name.split("-")[1].split(".")[0] == digest[:16]
 
 
+def test_the_config_says_its_format_so_that_a_later_one_can_be_told_apart(tmp_path):
+    save(tmp_path, 1)
+    config = json.loads((tmp_path / "config.json").read_bytes())
+    assert (config["format"], config["kind"]) == ("companion-1", KIND)
+
+
 def test_files_that_the_model_did_not_write_stay(tmp_path):
     theirs = ["notes.txt", "weights-mine.safetensors", "weights.safetensors", ".weights.tmp"]
+    theirs.append(".notes.txt.0123456789abcdef.tmp")  # which another program is writing
     for name in theirs:
         (tmp_path / name).write_bytes(b"theirs")
     save(tmp_path, 1)
