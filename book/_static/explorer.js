@@ -56,6 +56,9 @@
   const SMALL = { text: { fontSize: 10 }, axisX: { titleAnchor: "end" } };
   const isDark = () => document.documentElement.dataset.theme === "dark";
 
+  // On a phone a picture of numbers is lower, so that it is seen together with what moves it.
+  const LOW = 220;
+
   // A legend above the chart is not cut off at its right, and its marks are as strong as its words
   // even where the chart's own are faint. A chart's own settings come before these.
   const legendAbove = (width) =>
@@ -87,33 +90,119 @@
     return JSON.parse(JSON.stringify(spec), (key, value) => fitting[key]?.(value) ?? value);
   };
 
+  // A chart's two axes: what lies on each, whether it holds numbers, and how long a state is on it.
+  const axesOf = (spec) => {
+    const layers = [spec, ...(spec.layer ?? [])];
+    return [["x", "horizontal"], ["y", "vertical"]].map(([axis, word]) => {
+      const on = (name) => layers.map(({ encoding }) => encoding?.[name]).filter((part) => part?.field);
+      const parts = on(axis).filter(({ type }) => type === "quantitative");
+      const fieldsIn = (list) => [...new Set(list.map(({ field }) => field))];
+      const fields = fieldsIn([...parts, ...on(`${axis}2`)]);
+      const isLog = parts.some(({ scale }) => scale?.type === "log");
+      const size = isLog ? Math.log : (number) => number;
+      const hasZero = !isLog && parts.every(({ scale }) => scale?.zero !== false);
+      return {
+        axis, word, parts, fields,
+        names: parts.length ? [] : fieldsIn(on(axis)),
+        span: (...states) => {
+          const numbers = states.flatMap(({ columns }) => fields.flatMap((field) => columns[field] ?? []));
+          const ends = [...numbers.filter(Number.isFinite), ...(hasZero ? [0] : [])];
+          return [Math.min(...ends), Math.max(...ends)];
+        },
+        width: ([low, high]) => size(high) - size(low),
+      };
+    });
+  };
+
+  // Beside a picture this much larger, one is too small to be read.
+  const SMALLEST = 0.08;
+
   // An axis that stays where it is shows how far a control moves the picture. So both span all states,
-  // unless some state would be too small to see on them. Returns the names of axes that do not stay.
+  // unless some state would be too small to see on them: then the axis moves.
   const keepAxes = (spec, states) => {
     const layers = [spec, ...(spec.layer ?? [])];
-    const fits = { x: "horizontal", y: "vertical" };
-    return Object.keys(fits).filter((axis) => {
-      const on = (name) => layers.map(({ encoding }) => encoding?.[name]).filter((part) => part?.field);
-      const main = on(axis).filter(({ type }) => type === "quantitative");
-      const fields = [...new Set([...main, ...on(`${axis}2`)].map(({ field }) => field))];
-      const isKnown = fields.every((field) => field in states[0].columns);
-      if (!main.length || main.some(({ scale }) => scale?.domain)) return false;
-      const isLog = main.some(({ scale }) => scale?.type === "log");
-      const size = isLog ? Math.log : (number) => number;
-      const spans = states.map(({ columns }) => {
-        const numbers = fields.flatMap((field) => columns[field] ?? []).filter(Number.isFinite);
-        if (!isLog && main.every(({ scale }) => scale?.zero !== false)) numbers.push(0);
-        return [Math.min(...numbers), Math.max(...numbers)];
-      });
+    const isStacked = layers.some(({ mark, encoding }) =>
+      ["bar", "area"].includes(mark?.type ?? mark) && (encoding ?? spec.encoding)?.color?.field);
+    return axesOf(spec).map((axis) => {
+      const isKnown = axis.fields.every((field) => field in states[0].columns);
+      if (!axis.parts.length || axis.parts.some(({ scale }) => scale?.domain)) return axis;
+      const spans = states.map((state) => axis.span(state));
       const whole = [Math.min(...spans.map(([low]) => low)), Math.max(...spans.map(([, high]) => high))];
-      const width = ([low, high]) => size(high) - size(low);
-      const isStacked = layers.some(({ mark, encoding }) =>
-        ["bar", "area"].includes(mark?.type ?? mark) && (encoding ?? spec.encoding)?.color?.field);
-      const smallest = Math.min(...spans.map(width));
-      const stays = isKnown && !isStacked && smallest > 0.08 * width(whole);
-      if (stays) for (const part of main) part.scale = { ...part.scale, domain: whole, nice: true };
-      return !stays && spans.some((span) => span.some((end, i) => end !== whole[i]));
-    }).map((axis) => fits[axis]);
+      const smallest = Math.min(...spans.map(axis.width));
+      const stays = isKnown && !isStacked && smallest > SMALLEST * axis.width(whole);
+      if (stays) for (const part of axis.parts) part.scale = { ...part.scale, domain: whole, nice: true };
+      return { ...axis, moves: !stays && spans.some((span) => span.some((end, i) => end !== whole[i])) };
+    });
+  };
+
+  // The start stays behind what a control makes of it: each mark that shows numbers is drawn once more,
+  // in grey, from rows of its own. What stands beside each other lies under the marks, and the outline
+  // of a bar over them. These are parts of the chart as Vega draws it, which names no ghost in a legend.
+  const START = "start-";
+  const addGhost = (chart, moving, colour, ground) => {
+    const copies = new Set(["rows"]);
+    for (const { name, source } of chart.data) if (copies.has(source)) copies.add(name);
+    const renamed = (name) => copies.has(name) ? `${START}${name}` : name;
+    chart.data = chart.data.flatMap((entry) => copies.has(entry.name)
+      ? [entry, { ...entry, name: renamed(entry.name), ...(entry.source
+        ? { source: renamed(entry.source) }
+        : {}) }]
+      : [entry]);
+    for (const { name: axis, domain } of chart.scales ?? []) {
+      if (!moving.includes(axis) || !(domain?.data || domain?.fields)) continue; // both fit on it
+      const parts = (domain.fields ?? [domain.field])
+        .map((field) => typeof field === "string" ? { data: domain.data, field } : field);
+      const ghosts = parts.filter(({ data }) => copies.has(data));
+      for (const name of ["data", "field", "fields"]) delete domain[name];
+      domain.fields = [...parts, ...ghosts.map((part) => ({ ...part, data: renamed(part.data) }))];
+    }
+    chart.signals = [...(chart.signals ?? []), { name: "startOpacity", value: 0 }];
+    const looks = {
+      area: { fill: colour, fillOpacity: 0.25, stroke: "transparent" },
+      line: { fill: "transparent", stroke: colour, strokeWidth: 2, strokeDash: [5, 3] },
+      rect: { fill: "transparent", stroke: colour, strokeWidth: 1.5, strokeDash: [5, 3] },
+      rule: { stroke: colour, strokeDash: [5, 3] },
+      symbol: { fill: "transparent", stroke: colour, strokeWidth: 1.5 },
+    };
+    const copied = (mark) => {
+      const from = mark.from?.facet ?? mark.from;
+      const copy = JSON.parse(JSON.stringify(mark));
+      Object.assign(copy, { name: `${START}${mark.name}`, interactive: false });
+      if (from) (copy.from.facet ?? copy.from).data = renamed(from.data);
+      if (mark.type === "group") {
+        copy.marks = mark.marks.map(copied).filter(Boolean);
+        return copy.marks.length && copy;
+      }
+      const isShown = mark.type in looks && from && JSON.stringify(mark.encode.update).includes('"field"');
+      if (!isShown || mark.style?.includes?.("rect")) return null; // a square's colour says its number
+      for (const part of ["tooltip", "description"]) delete copy.encode.update[part];
+      for (const [part, value] of Object.entries(looks[mark.type])) copy.encode.update[part] = { value };
+      copy.encode.update.opacity = { signal: "startOpacity" };
+      return copy;
+    };
+    const ghosts = chart.marks.map(copied).filter(Boolean);
+    const isOver = ({ type }) => type === "rect";
+    const bright = ({ encode: { update }, ...mark }) => // or the outline would not be seen on a bar
+      ({ ...mark, name: `${mark.name}-ground`, encode: { update: {
+        ...update, stroke: { value: ground }, strokeWidth: { value: 3 }, strokeDash: { value: [] },
+      } } });
+    const over = ghosts.filter(isOver);
+    chart.marks = [...ghosts.filter((mark) => !isOver(mark)), ...chart.marks, ...over.map(bright), ...over];
+    return chart;
+  };
+
+  // Where few bars share an axis, each would be as thick as a wall.
+  const THICKEST = 48;
+  const thinBars = (chart) => {
+    for (const { style, encode } of chart.marks) {
+      for (const [side, size] of style?.includes?.("bar") ? [["x", "width"], ["y", "height"]] : []) {
+        const { [side]: place, [size]: thickness } = encode.update;
+        if (!place?.scale || !thickness?.signal?.includes("bandwidth")) continue;
+        place.offset = { signal: `max(0, ${thickness.signal} - ${THICKEST}) / 2` };
+        thickness.signal = `min(${THICKEST}, ${thickness.signal})`;
+      }
+    }
+    return chart;
   };
 
   class Explorer {
@@ -130,6 +219,8 @@
       if (width < 560) this.chart.style.maxWidth = `${width}px`;
       this.still.after(this.chart);
       this.inputs = this.data.controls.map((control) => this.addControl(control));
+      this.start = this.state;
+      this.addMemory();
       this.drawn = Promise.resolve();
     }
 
@@ -159,6 +250,54 @@
       return input;
     }
 
+    // What is grey in the picture, and the way back; its place is kept, so that nothing jumps.
+    addMemory() {
+      this.words = make("span");
+      const back = make("button", { type: "button" }, "Back to the start");
+      back.addEventListener("click", () => {
+        this.inputs.forEach((input, i) => {
+          const { values, start } = this.data.controls[i];
+          input.value = values.indexOf(start);
+          input.dispatchEvent(new Event("input"));
+        });
+        this.inputs[0].focus();
+      });
+      this.memory = make("p", { class: "explorer-memory" }, this.words, back);
+      this.chart.after(this.memory);
+    }
+
+    // The start's rows to draw beside the state's own, and what to say of them. Where a picture is of
+    // other things than at the start, or of the same in the same place, there are none.
+    get ghost() {
+      const now = this.state.columns;
+      const then = this.start.columns;
+      const fields = [...new Set(this.axes.flatMap(({ fields, names }) => [...fields, ...names]))];
+      const known = fields.filter((field) => field in then);
+      const isElsewhere = this.axes.some(({ names }) =>
+        names.some((name) => then[name]?.some((value) => !now[name].includes(value))));
+      const placeOf = (row) => JSON.stringify(known.map((field) => row[field]));
+      const places = new Set(rowsOf(now).map(placeOf));
+      const rows = rowsOf(then);
+      const moved = known.length < fields.length ? rows : rows.filter((row) => !places.has(placeOf(row)));
+      if (!this.hasGhost || this.state === this.start || isElsewhere || !moved.length) return { words: "" };
+      const isTooLarge = this.axes.some(({ moves, span, width }) =>
+        moves && width(span(this.state)) < SMALLEST * width(span(this.state, this.start)));
+      if (isTooLarge) return { words: "The start is too large for this picture." };
+      return { rows: this.hasLines ? rows : moved, words: "Grey: the start." };
+    }
+
+    show() {
+      const { rows, words } = this.ghost;
+      const now = rowsOf(this.state.columns);
+      this.words.textContent = words;
+      this.memory.classList.toggle("moved", this.state !== this.start);
+      if (this.hasGhost) {
+        const none = this.axes.some(({ moves }) => moves) ? now : []; // or its axis would have no end
+        this.view.data(`${START}rows`, rows ?? none).signal("startOpacity", rows ? 1 : 0);
+      }
+      return this.view.data("rows", now).resize().runAsync();
+    }
+
     // States are stored with the last control's value changing fastest.
     get state() {
       const index = this.data.controls.reduce(
@@ -178,7 +317,7 @@
       Object.values(this.state.readouts).forEach((text, i) => {
         if (values[i].textContent !== text) values[i].textContent = text;
       });
-      this.queue(() => this.view.data("rows", rowsOf(this.state.columns)).resize().runAsync());
+      this.queue(() => this.show());
     }
 
     draw() {
@@ -187,7 +326,9 @@
         const width = this.chart.clientWidth;
         const spec = { config: { legend: legendAbove(width), axis: { labelSeparation: 6 } } };
         mergeInto(spec, fitTo(this.data.chart, width));
-        this.sayWhatMoves(keepAxes(spec, this.data.states));
+        this.axes = keepAxes(spec, this.data.states);
+        if (width < 400 && this.axes[1].parts.length) spec.height = Math.min(spec.height, LOW);
+        this.sayWhatMoves(this.axes.filter(({ moves }) => moves).map(({ word }) => word));
         mergeInto(spec, {
           width: "container",
           autosize: { type: "fit-x", contains: "padding" },
@@ -196,8 +337,17 @@
           config: mergeInto(themeColours(), width < 400 ? SMALL : {}),
         });
         this.view?.finalize();
-        const result = await window.vegaEmbed(this.canvas, spec, { actions: false, renderer: "svg" });
+        const { rule } = themeColours();
+        const ground = getComputedStyle(document.documentElement)
+          .getPropertyValue("--pst-color-background").trim();
+        const moving = this.axes.filter(({ moves }) => moves).map(({ axis }) => axis);
+        const patch = (chart) => addGhost(thinBars(chart), moving, rule.color, ground);
+        const result = await window.vegaEmbed(this.canvas, spec, { actions: false, renderer: "svg", patch });
         this.view = result.view;
+        const marks = JSON.stringify(result.vgSpec.marks);
+        this.hasGhost = marks.includes(`"name":"${START}`);
+        this.hasLines = /"type":"(line|area)"/.test(marks);
+        await this.show();
         this.still.hidden = true;
         this.readouts.setAttribute("aria-live", "polite");
       });
@@ -208,11 +358,12 @@
       if (!axes.length) return;
       const text = `The ${axes.join(" and the ")} axis fits each setting: read its numbers.`;
       this.note = make("p", { class: "explorer-note" }, text);
-      this.chart.after(this.note);
+      this.memory.after(this.note);
     }
 
     remove() {
       this.note?.remove();
+      this.memory?.remove();
       this.chart.remove();
       this.controls?.remove();
       this.still.hidden = false;

@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.site, pytest.mark.slow]
 
 OPENINGS = [entry for entry in toc_entries(ROOT) if re.search(r"/\d\d_\w+/index$", entry)]
 LESSONS = [f"book/{notebook.key}" for notebook in notebooks(ROOT)]
+# Pictures of other things in each state: of squares and words, of two halves of a field, of other
+# pictures, films and ways.
+WITHOUT_GREY = {"answers-to", "kernel", "one-neuron", "pieces", "ways-to-train", "your-list"}
 WINDOW = {"width": 1280, "height": 800}
 VIEW = {"viewport": WINDOW, "color_scheme": "light"}
 MOST_REQUESTS, MOST_BYTES = 20, 600_000
@@ -55,6 +58,24 @@ ENDS_OF_AXES = """({ explorer: { view } }) => Object.fromEntries(["x", "y"].map(
     const scale = view._runtime.scales[name]?.value;
     return [name, ["linear", "log"].includes(scale?.type) ? scale.domain() : []];
 }))"""
+# What is drawn of the state's own rows and of the start's, and where.
+DRAWN = """({ explorer: { view } }) => {
+    const [svg] = view.container().getElementsByTagName("svg");
+    const places = (parts) => parts
+        .map((part) => `${part.getAttribute("d")} ${part.getAttribute("transform")}`);
+    const isGhost = (part) => part.closest('[class*=" start-"]') !== null;
+    const isSeen = (part) => part.checkVisibility({ opacityProperty: true })
+        && part.getAttribute("opacity") !== "0";
+    const parts = [...svg.querySelectorAll('[class*=" role-mark "] path')].filter(isSeen);
+    const scales = ["x", "y"].map((name) => view._runtime.scales[name]?.value)
+        .map((scale) => [scale?.domain(), scale?.range()]);
+    return {
+        own: places(parts.filter((part) => !isGhost(part))),
+        start: places(parts.filter(isGhost)),
+        scales: JSON.stringify(scales),
+    };
+}"""
+BOTTOM = "part => part.getBoundingClientRect().bottom + scrollY"
 # The theme's words and lines as the charts' parts are coloured.
 THEME_COLOURS = """["text-base", "text-muted"].map((name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--pst-color-${name}`).trim())"""
@@ -217,6 +238,35 @@ def test_an_axis_stays_where_it_is_or_the_reader_is_told(
 
 
 @each_explorer
+def test_the_start_stays_in_grey_until_the_reader_goes_back_to_it(
+    explorer: Explorer, figure: Locator
+) -> None:
+    start = figure.evaluate(DRAWN)
+    memory = figure.locator(".explorer-memory")
+    assert start["start"] == []
+    assert not memory.is_visible()
+    remembered = 0
+    ends = [(i, end) for i, last in enumerate(explorer.last) for end in (0, last)]
+    for i, end in ends:
+        indices = [*explorer.start[:i], end, *explorer.start[i + 1 :]]
+        shown_at(figure, [indices])
+        drawn = figure.evaluate(DRAWN)
+        if drawn["start"]:
+            remembered += 1
+            assert "Grey: the start." in memory.inner_text()
+            if drawn["scales"] == start["scales"]:
+                assert set(drawn["start"]) <= set(start["own"])
+        assert memory.is_visible() == (indices != explorer.start)
+    assert remembered > 0 or explorer.name in WITHOUT_GREY
+    shown_at(figure, [explorer.last])
+    if explorer.last != explorer.start:
+        figure.get_by_role("button", name="Back to the start").press("Enter")
+    assert read(figure.evaluate(SHOWN)) == explorer.state(explorer.start)
+    assert figure.evaluate(DRAWN)["start"] == []
+    assert not memory.is_visible()
+
+
+@each_explorer
 def test_a_picture_that_failed_does_not_keep_the_next_from_being_drawn(
     explorer: Explorer, figure: Locator
 ) -> None:
@@ -226,6 +276,23 @@ def test_a_picture_that_failed_does_not_keep_the_next_from_being_drawn(
     )
     assert failed == "planted"
     assert shown_at(figure, [explorer.last]) == [explorer.state(explorer.last)]
+
+
+@pytest.mark.parametrize("name", ["book/04_practice/language_model"])
+def test_a_single_bar_is_no_wall(name: str, desk: Page) -> None:
+    figure = desk.locator('figure[data-explorer="next-token"]')
+    shown_at(figure, [[0, 0, 2, 2]])  # at temperature 0 one token is left
+    [bar] = figure.locator(".mark-rect.role-mark:not([class*=start-]) path").all()
+    box = bar.bounding_box()
+    assert box is not None
+    assert 20 < box["height"] < 60
+
+
+@pytest.mark.parametrize("name", ["book/index"])
+def test_the_course_opens_with_an_explorer_that_moves(name: str, desk: Page) -> None:
+    figure = desk.locator("figure.explorer")
+    seen = [*figure.locator("input").all(), figure.locator("svg"), figure.locator("dd").first]
+    assert max(one.evaluate(BOTTOM) for one in seen) <= WINDOW["height"]
 
 
 @each_page_with_explorers

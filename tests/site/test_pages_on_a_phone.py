@@ -105,6 +105,14 @@ def test_an_explorer_works(name: str, phone: Page) -> None:
         assert shown == [explorer.state(explorer.last)], explorer.name
 
 
+@pytest.mark.parametrize("name", ["book/index"])
+def test_the_course_opens_with_a_picture_and_what_moves_it(name: str, phone: Page) -> None:
+    bottom = "part => part.getBoundingClientRect().bottom + scrollY"
+    figure = phone.locator("figure.explorer")
+    for part in (figure.locator("svg"), figure.locator("input").first):
+        assert part.evaluate(bottom) <= WINDOW["height"]
+
+
 @each_page
 def test_violates_no_accessibility_rule(name: str, phone: Page) -> None:
     assert axe_violations(phone) == []
