@@ -8,9 +8,12 @@ that nothing moves when it comes, comes when it is near the view, and takes a th
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -75,7 +78,7 @@ def copy_assets(app: Sphinx, error: Exception | None) -> None:
     for file, icon in ICONS.items():
         cut_icons(pages, site / "_static" / file, icon)
     files = {page: size_pictures(text, page.parent) for page, text in files.items()}
-    lighter = lighten_pictures(site / "_images")
+    lighter = lighten_pictures(site / "_images", Path(app.doctreedir) / "lighter")
     for page, text in files.items():
         page.write_text(name_lighter(text, lighter), encoding="utf-8")
 
@@ -126,20 +129,30 @@ def size_pictures(page: str, folder: Path) -> str:
     return PICTURE.sub(sized, page)
 
 
-def lighten_pictures(folder: Path) -> set[str]:
-    """Store the larger PNGs of a folder as WebP, drawings pixel for pixel; return their stems."""
-    lighter = set()
-    for picture in folder.glob("*.png"):
-        if picture.stat().st_size < LARGE_PICTURE:
-            continue
-        target = picture.with_suffix(".webp")
-        with Image.open(picture) as image:
-            image.save(target, lossless=True, method=2)
-            if target.stat().st_size > LARGE_DRAWING:
-                image.save(target, quality=90, method=2)
+def lighten_pictures(folder: Path, kept: Path) -> set[str]:
+    """Store the larger PNGs of a folder as WebP, drawings pixel for pixel; return their stems.
+
+    What was made is kept in another folder by the picture's content, because nothing in a build
+    takes as long; and all processors make it, because Pillow lets them.
+    """
+    pictures = [one for one in folder.glob("*.png") if one.stat().st_size >= LARGE_PICTURE]
+    kept.mkdir(parents=True, exist_ok=True)
+
+    def lighten(picture: Path) -> str:
+        target = kept / f"{hashlib.sha256(picture.read_bytes()).hexdigest()}.webp"
+        if not target.exists():
+            part = target.with_suffix(".part")
+            with Image.open(picture) as image:
+                image.save(part, "WEBP", lossless=True, method=2)
+                if part.stat().st_size > LARGE_DRAWING:
+                    image.save(part, "WEBP", quality=90, method=2)
+            part.replace(target)
+        shutil.copy(target, picture.with_suffix(".webp"))
         picture.unlink()
-        lighter.add(picture.stem)
-    return lighter
+        return picture.stem
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return set(threads.map(lighten, pictures))
 
 
 def name_lighter(page: str, lighter: set[str]) -> str:

@@ -18,7 +18,6 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
-from sphinx.search.en import SearchEnglish
 
 from tools.notebooks import ROOT
 
@@ -156,15 +155,24 @@ def test_a_picture_states_its_size_and_waits_until_it_is_near(tmp_path: Path) ->
 
 def test_a_lighter_picture_shows_the_same_colours(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    folder.mkdir()
     for name, size in (("large", 90), ("small", 9)):
-        Image.fromarray(colours[:size]).save(tmp_path / f"{name}.png")
-    lighter = course_assets.lighten_pictures(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["large.webp", "small.png"]
-    with Image.open(tmp_path / "large.webp") as stored:
+        Image.fromarray(colours[:size]).save(folder / f"{name}.png")
+    png = (folder / "large.png").read_bytes()
+    lighter = course_assets.lighten_pictures(folder, kept)
+    assert sorted(file.name for file in folder.iterdir()) == ["large.webp", "small.png"]
+    with Image.open(folder / "large.webp") as stored:
         np.testing.assert_array_equal(np.asarray(stored), colours)
     page = '<a href="../_images/large.png"><img src="_images/small.png"></a> large.png'
     shown = page.replace("_images/large.png", "_images/large.webp")
     assert course_assets.name_lighter(page, lighter) == shown
+
+    [made] = kept.iterdir()  # and is not made again, under whatever name it comes
+    made.write_bytes(b"as it was made")
+    (folder / "again.png").write_bytes(png)
+    assert course_assets.lighten_pictures(folder, kept) == {"again"}
+    assert (folder / "again.webp").read_bytes() == b"as it was made"
 
 
 def write_site(folder: Path, files: dict[str, str]) -> SimpleNamespace:
@@ -258,9 +266,25 @@ def test_text_is_mended_and_nothing_else(page: str, mended: str) -> None:
     assert course_text.mend(mended) == mended
 
 
-def test_words_are_counted_by_the_stems_that_the_search_looks_for() -> None:
-    counts = course_search.count_words("Losses, a loss; the models model.", SearchEnglish({}))
-    assert counts == {"loss": 2, "model": 2}
+def test_words_are_counted_by_the_stems_that_the_search_looks_for(tmp_path: Path) -> None:
+    page = """<p>the model</p><article class="bd-article"><h1>Losses</h1><script>loss</script>
+        <p>A <b>loss</b>; the models&#8217; model.</p><pre>model <span>loss</span></pre>
+        <div class="amsmath math notranslate"><span class="eqno">loss</span>\\[model\\]</div>
+        <p>A <em>model</em> <span class="math notranslate">\\(loss\\)</span></p></article>"""
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "page.html").write_text(page)
+    builder = SimpleNamespace(format="html", get_outfilename=lambda name: tmp_path / f"{name}.html")
+    app = SimpleNamespace(
+        outdir=str(tmp_path), builder=builder, env=SimpleNamespace(found_docs={"page"})
+    )
+    course_search.write_counts(app, None)  # type: ignore[arg-type]
+    written = (tmp_path / "_static" / course_search.COUNTS_FILE).read_text()
+    counts = json.loads(written.removeprefix("var COURSE_COUNTS = ").removesuffix(";"))
+    lead = course_search.IN_LEAD
+    assert counts == {
+        "pages": ["page"],
+        "counts": {"loss": {"0": 2 + lead}, "model": {"0": 3 + lead}},
+    }
 
 
 QUESTIONS = """\
