@@ -5,8 +5,8 @@ on what was rated before 2006 and asks, after several numbers of epochs, on whic
 film of the new people of 2006 to 2009 stands. The size and the number of epochs with the highest
 gain learn again, from everything before 2010 and from three seeds, and the places for the new
 people from 2010 on are kept in ``companion/data/measured/next_film.json``, one text a person. What
-the file holds already is not done again; delete it to start over. It takes about twenty minutes on two
-quiet cores.
+the file holds already is not done again; delete it to start over. It takes about twenty minutes on
+two quiet cores.
 """
 
 from __future__ import annotations
