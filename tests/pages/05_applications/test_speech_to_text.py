@@ -34,7 +34,7 @@ def page() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def score(page: dict[str, Any]) -> dict[str, Any]:
-    return run_cells(PAGE, "edit-distance", **page)
+    return run_cells(PAGE, "edit-distance", "by-voice", **page)
 
 
 @given(said=WORDS, meant=WORDS)
