@@ -158,18 +158,6 @@ class CheckpointFolder:
         epochs = {int(match[1]): path for path, match in found.items() if match}
         return [epochs[epoch] for epoch in sorted(epochs)]
 
-    def forget(self, *others: Path) -> None:
-        """Deletes the checkpoints, and the other files that a training left.
-
-        Call it under `lock`.
-
-        Args:
-            *others: Paths of the other files; those that are not there do not matter.
-        """
-        remove_leftovers(self.folder, "epoch-*.npz")
-        for path in (*self.paths(), *others):
-            path.unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps other trainings out of the folder, which is created if needed.

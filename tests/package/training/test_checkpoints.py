@@ -243,16 +243,7 @@ def test_the_half_written_file_of_another_program_is_left_alone(folder):
     rest = folder.folder / ".notes.txt.0123456789abcdef.tmp"
     rest.write_bytes(b"half")
     folder.load()
-    folder.forget()
     assert rest.exists()
-
-
-def test_forgetting_leaves_only_what_it_was_not_asked_to_delete(folder):
-    for name in ("best.npz", "notes.txt", ".epoch-0003.npz.0123456789abcdef.tmp"):
-        (folder.folder / name).write_bytes(b"something")
-    folder.forget(folder.folder / "best.npz", folder.folder / "never.npz")
-    assert files(folder.folder) == ["notes.txt"]
-    assert folder.load() is None
 
 
 def test_a_folder_reads_as_its_path(folder):
