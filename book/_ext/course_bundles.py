@@ -3,6 +3,7 @@
 The theme and its extensions bring some twenty files, and a page asks for each by itself. What all
 pages ask for alike is joined once the site is written, in the pages' own order; what only some
 pages need stays apart. The scripts that wait for the page (``defer``) are joined by themselves.
+Lines that are nothing but a remark are left out of the scripts, unless they speak of a licence.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ADDRESS = re.compile(r"url\((?P<quote>[\"']?)(?P<file>(?!data:|#|/)[^)\"':]+)(?P
 HEAD_OF_FILE = re.compile(
     r'@charset "[^"]*";|/\*# sourceMappingURL=\S+ ?\*/|//# sourceMappingURL=\S+'
 )
+REMARK = re.compile(r"^[ \t]*//(?!.*(?:copyright|licen[cs]e)).*\n", re.IGNORECASE | re.MULTILINE)
 
 
 def waits(tag: str) -> bool:
@@ -70,6 +72,7 @@ def joined(site: Path, files: list[str]) -> str:
     if files[0].endswith(".css"):
         return "\n".join(stylesheet(site, file) for file in files)
     parts = [HEAD_OF_FILE.sub("", (site / file).read_text(encoding="utf-8")) for file in files]
+    parts = [REMARK.sub("", part) for part in parts]
     return ";\n" + "\n;\n".join(parts)  # no file's "use strict" may come first and rule all
 
 
