@@ -1,20 +1,24 @@
 """One training on one process and on two, for the page on scaling out.
 
 ``python -m benchmarks.scaling_out`` writes ``companion/data/measured/scaling_out.json``. It needs
-Linux, two cores and about ten minutes. Every process has one core. Runs that are compared take
+Linux, two cores and about fifteen minutes. Every process has one core. Runs that are compared take
 turns, and each part of the file says how loaded the machine was before it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,7 @@ SMALL: dict[str, Any] = {"width": 32, "layers": 1, "batch_size": 8, "steps": 40,
 ROUNDS, KILLS, MOMENTS, SEEDS = 5, 10, 5, 3
 CASES = [(1, 4), (2, 4), (1, 32), (2, 32), (2, 64)]  # processes, batch
 CLASSIFIER_SEEDS = 3
+UNEQUAL = [(1, False), (1, True), (2, False), (2, True)]  # processes, is the last core shared?
 WARM_STEPS = 4  # not counted: the first waits for the compiler
 
 
@@ -103,6 +108,55 @@ def on_core(number: int) -> float:
         return min(train_in_parallel(folder, **settings)["step_seconds"])
 
 
+def unequal() -> dict[str, Any]:
+    """The steps of one and of two, each on a core of its own, alone and beside a busy program.
+
+    The program does nothing but count, on the core of the last process, which then has about half
+    of a core, like a slower machine.
+    """
+    drawing = random.Random(0)
+    rounds, losses = [], dict[int, list[float]]()
+    for _ in range(ROUNDS):
+        row = []
+        for processes, shared in drawing.sample(UNEQUAL, len(UNEQUAL)):
+            with on_cores_of_their_own(processes, shared):
+                result, _ = outcome(processes, batch_size=32, **SPEED)
+            same = result["losses"] == losses.setdefault(processes, result["losses"])
+            seconds = [round(t, 5) for t in result["step_seconds"][WARM_STEPS:]]
+            case = {"processes": processes, "shared": shared, "losses_same": same}
+            row.append(case | {"step_seconds": seconds, "load": round(os.getloadavg()[0], 1)})
+            print(case, np.median(seconds), flush=True)
+        rounds.append(row)
+    apart = float(np.abs(np.subtract(losses[1], losses[2])).max())
+    return {"batch_size": 32, "losses_differ": apart, "rounds": rounds}
+
+
+@contextlib.contextmanager
+def on_cores_of_their_own(processes: int, shared: bool) -> Iterator[None]:
+    """Holds the processes that start now to a core each, and lets a busy program on the last."""
+    cores, started = sorted(os.sched_getaffinity(0))[:2], threading.Event()
+    others = 1 if shared else 0
+
+    def hold() -> None:
+        while len(found := children()[others:]) < processes:
+            if started.wait(0.002):
+                return
+        for number, process in enumerate(found):
+            os.sched_setaffinity(process, {cores[number - processes]})  # its threads inherit it
+
+    holder = threading.Thread(target=hold)
+    with contextlib.ExitStack() as stack:
+        if shared:
+            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+            os.sched_setaffinity(busy.pid, {cores[-1]})
+        holder.start()
+        stack.callback(holder.join)
+        stack.callback(started.set)
+        yield
+
+
 def sameness() -> dict[str, Any]:
     """How far two processes, or one after two after one, end from a single process."""
     seeds = []
@@ -153,9 +207,15 @@ def classifier() -> dict[str, Any]:
 def killed_at_a_moment(after_seconds: float, which: int) -> None:
     """Kills one of the processes that the main thread has started, if it has any."""
     time.sleep(after_seconds)
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text("utf-8").split()
-    if len(children) > which:
-        os.kill(int(children[which]), signal.SIGKILL)
+    found = children()
+    if len(found) > which:
+        os.kill(found[which], signal.SIGKILL)
+
+
+def children() -> list[int]:
+    """The processes that the main thread has started, the oldest first."""
+    names = Path(f"/proc/self/task/{os.getpid()}/children").read_text("utf-8").split()
+    return [int(name) for name in names]
 
 
 def kills() -> dict[str, Any]:
@@ -192,8 +252,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures the parts that are named, or all, and keeps the others and all rounds of speed."""
     import jax
 
-    parts = {"speed": speed, "apart": apart, "sameness": sameness, "kills": kills}
-    parts |= {"classifier": classifier}
+    parts = {"speed": speed, "apart": apart, "unequal": unequal}
+    parts |= {"sameness": sameness, "kills": kills, "classifier": classifier}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}; all of them by default")
     parser.add_argument("--file", type=Path, default=FILE)

@@ -91,6 +91,17 @@ def test_the_stored_measurement_has_every_case_in_every_round() -> None:
     assert set(alone) == {0}
 
 
+def test_a_busy_core_changed_no_loss_and_every_case_took_its_turn() -> None:
+    unequal = data.load_measurements("scaling_out")["unequal"]
+    cases = [
+        sorted((row["processes"], row["shared"]) for row in turn) for turn in unequal["rounds"]
+    ]
+    assert len(cases) > 2
+    assert all(case == [(1, False), (1, True), (2, False), (2, True)] for case in cases)
+    assert all(row["losses_same"] for turn in unequal["rounds"] for row in turn)
+    assert 0 < unequal["losses_differ"] < 1e-4
+
+
 def test_the_stored_kills_end_as_the_training_that_nobody_disturbed() -> None:
     kills = data.load_measurements("scaling_out")["kills"]
     for row in kills["rows"]:
