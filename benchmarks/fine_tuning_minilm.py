@@ -281,7 +281,7 @@ def run(best: Arrays, seed: int) -> Arrays:
 def planned(methods: list[str], sizes: list[int] | None) -> list[tuple[int, str]]:
     """Returns which methods meet which numbers of labels; without these, what the page reads."""
     pairs = itertools.product([*PASSES, *MORE_SIZES] if sizes is None else sizes, methods)
-    read = {way: PAGE_RUNS.get(way, PASSES) if sizes is None else PASSES for way in TRAINED}
+    read = PAGE_RUNS if sizes is None else dict.fromkeys(TRAINED, tuple(PASSES))
     return [(size, way) for size, way in pairs if way in LINEAR or size in read[way]]
 
 
@@ -331,7 +331,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measures what the file does not hold yet."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("file", nargs="?", type=Path, default=FILE)
-    options.add_argument("--methods", nargs="+", default=[*LINEAR, *PAGE_RUNS], help="these alone")
+    options.add_argument("--methods", nargs="+", default=[*LINEAR, *TRAINED], help="these alone")
     options.add_argument("--labels", nargs="+", type=int, help="these numbers alone")
     given = options.parse_args(arguments)
     measure(given.file, planned(given.methods, given.labels))
