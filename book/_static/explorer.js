@@ -205,6 +205,25 @@
     return chart;
   };
 
+  // 10⁻⁷ is read sooner than 1e-7.
+  const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const writePowers = (chart) => {
+    const power = "floor(log(datum.value) / LN10 + 1e-9)";
+    const factor = `round(datum.value / pow(10, ${power}))`;
+    const digit = (number) => `substring('${SUPERSCRIPTS}', ${number}, ${number} + 1)`;
+    const size = `abs(${power})`;
+    const above = `(${power} < 0 ? '⁻' : '') + (${size} > 9 ? ${digit(`floor(${size} / 10)`)} : '') `
+      + `+ ${digit(`${size} % 10`)}`;
+    const text = `${size} < 2 ? format(datum.value, '~g') `
+      + `: (${factor} === 1 ? '' : ${factor} + ' · ') + '10' + ${above}`;
+    for (const axis of chart.axes ?? []) {
+      if (!axis.format?.endsWith?.("e")) continue;
+      delete axis.format;
+      axis.encode = mergeInto(axis.encode ?? {}, { labels: { update: { text: { signal: text } } } });
+    }
+    return chart;
+  };
+
   class Explorer {
     constructor(figure) {
       this.figure = figure;
@@ -341,7 +360,7 @@
         const ground = getComputedStyle(document.documentElement)
           .getPropertyValue("--pst-color-background").trim();
         const moving = this.axes.filter(({ moves }) => moves).map(({ axis }) => axis);
-        const patch = (chart) => addGhost(thinBars(chart), moving, rule.color, ground);
+        const patch = (chart) => addGhost(writePowers(thinBars(chart)), moving, rule.color, ground);
         const result = await window.vegaEmbed(this.canvas, spec, { actions: false, renderer: "svg", patch });
         this.view = result.view;
         const marks = JSON.stringify(result.vgSpec.marks);
