@@ -89,6 +89,61 @@ if (bar && document.querySelector("div.cell_input")) {
   if (start !== "key") code.show(start);
 }
 
+// The way through the course: the menu ticks the pages read to their end, and the first page says
+// where to go on. The browser keeps them in the order in which they were read.
+const way = {
+  pages: new Map([...document.querySelectorAll("nav.bd-links li.toctree-l2 > a")]
+    .map((link) => [new URL(link.href).pathname.split("/").slice(-2).join("/"), link])
+    .filter(([page]) => /^0\d_/.test(page))),
+  kept: () => {
+    try { return JSON.parse(localStorage.getItem("read") ?? "[]").filter((page) => way.pages.has(page)); }
+    catch { return []; }
+  },
+  keep: (read) => { try { localStorage.setItem("read", JSON.stringify(read)); } catch { /* not kept */ } },
+  show() {
+    const read = way.kept();
+    document.querySelectorAll(".read-tick, .read-so-far").forEach((part) => part.remove());
+    for (const page of read) {
+      way.pages.get(page).insertAdjacentHTML("beforeend",
+        '&NoBreak;<span class="read-tick" role="img" aria-label="read">✓</span>');
+    }
+    const title = location.pathname.endsWith("/book/index.html") && document.querySelector("article h1");
+    if (!title || !read.length) return;
+    const pages = [...way.pages.keys()];
+    const behind = pages.slice(pages.indexOf(read.at(-1)) + 1);
+    const next = [...behind, ...pages].find((page) => !read.includes(page));
+    const line = document.createElement("p");
+    line.className = "read-so-far";
+    line.append(`You have read ${read.length} of ${pages.length} pages. `);
+    if (next) {
+      const link = document.createElement("a");
+      link.href = way.pages.get(next).href;
+      link.textContent = way.pages.get(next).textContent.trim();
+      line.append("Next: ", link, " ");
+    }
+    const forget = document.createElement("button");
+    forget.type = "button";
+    forget.textContent = "Forget this";
+    forget.addEventListener("click", () => {
+      way.keep([]);
+      way.show();
+    });
+    line.append(forget);
+    title.after(line);
+  },
+};
+const here = location.pathname.split("/").slice(-2).join("/");
+const end = document.querySelector(".prev-next-footer");
+if (end && way.pages.has(here)) {
+  new IntersectionObserver(([{ isIntersecting }], observer) => {
+    if (!isIntersecting) return;
+    observer.disconnect();
+    way.keep([...way.kept().filter((page) => page !== here), here]);
+    way.show();
+  }).observe(end);
+}
+way.show();
+
 // Browsers let no page opened from a disk read its neighbours, so the search
 // shows titles there, without the lines around a word.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

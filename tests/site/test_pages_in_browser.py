@@ -23,6 +23,9 @@ ALL_READ = """() => document.querySelector(".search-summary")?.textContent
         .every((hit) => hit.children.length > 1)"""
 
 
+FIRST_READ = "book/04_practice/text_classifier.html"
+
+
 @pytest.fixture(params=["server", "disk"])
 def base(request: pytest.FixtureRequest, site: Site) -> str:
     if request.param == "disk":
@@ -162,3 +165,37 @@ def test_paper_is_light_whatever_the_screen_is(browser: Browser, address: str) -
     page.pdf()
     assert page.evaluate(f"[window.onPaper, {theme}]") == ["light", "dark"]
     page.context.close()
+
+
+def test_the_first_page_leads_on_from_what_was_read_until_it_is_forgotten(
+    browser: Browser, base: str
+) -> None:
+    page = browser.new_context(viewport=DESK).new_page()  # type: ignore[arg-type]
+    page.goto(f"{base}book/index.html")
+    assert not page.locator(".read-so-far").count()
+    for read, following in ((FIRST_READ, "trustworthy"), ("book/08_faq/faq.html", "history")):
+        page.goto(base + read)
+        page.locator(".prev-next-footer").scroll_into_view_if_needed()
+        page.locator('nav.bd-links a[href="#"] .read-tick').wait_for()
+        page.goto(f"{base}book/index.html")
+        link = page.locator(".read-so-far a")
+        assert f"/{following}.html" in str(link.get_attribute("href"))
+    assert page.locator(".read-so-far").inner_text().startswith("You have read 2 of ")
+    page.get_by_role("button", name="Forget this").press("Enter")
+    assert not page.locator(".read-so-far, .read-tick").count()
+    page.reload()
+    assert not page.locator(".read-so-far, .read-tick").count()
+
+
+def test_a_store_that_someone_else_wrote_breaks_no_page(browser: Browser, base: str) -> None:
+    page = browser.new_context(viewport=DESK).new_page()  # type: ignore[arg-type]
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for stored in ("no JSON", "7", '["book/nowhere.html", 7, null]'):
+        page.goto(f"{base}book/index.html")
+        page.evaluate("text => localStorage.setItem('read', text)", stored)
+        page.goto(base + FIRST_READ)
+        page.locator(".prev-next-footer").scroll_into_view_if_needed()
+        page.locator("nav.bd-links .read-tick").wait_for()
+        assert page.locator("nav.bd-links .read-tick").count() == 1
+    assert errors == []
