@@ -1,7 +1,7 @@
 # `make` alone lists what can be done. Only Python 3.11 to 3.13, git and make are needed; everything
 # else goes into .venv on first use. On Windows, run make in Git Bash.
 .DEFAULT_GOAL := help
-.PHONY: help book test fast lint lab browser torch numbers portable faults facts links lock clean
+.PHONY: help book pdf test fast lint lab browser torch numbers portable faults facts links lock clean
 
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 ENVIRONMENT ?= all
@@ -58,6 +58,10 @@ book:  ## build the site from the stored outputs; a warning is an error
 	@echo 'The site is in _build/html. Open _build/html/index.html in a browser, or serve it:'
 	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000'
 	@echo 'and open http://127.0.0.1:8000/'
+
+pdf: book  ## print the whole site as one PDF, _build/course.pdf (needs the browser)
+	$(call install,$(ENVIRONMENT))
+	$(BIN)/python -m tools.pdf
 
 test:  ## run every notebook and compare its outputs, then test package, pages and rules
 	$(call install,$(ENVIRONMENT))
