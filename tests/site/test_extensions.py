@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ import course_bundles
 import course_launch
 import course_search
 import course_text
+import course_verified
 
 pytestmark = pytest.mark.site
 
@@ -427,3 +429,60 @@ def test_a_broken_question_is_a_warning_which_the_build_takes_as_an_error(tmp_pa
     assert "the option 'Four' lacks its reason" in warnings
     assert "outcome 'loser' has no prediction of this name before it" in warnings
     assert "prediction 'winner' has no outcome after it" in warnings
+
+
+def stored_page(folder: Path) -> Path:
+    """A course of one notebook: prose with a number, two cells that print, one that checks."""
+
+    def cell(kind: str, source: str, outputs: int, *tags: str) -> dict[str, Any]:
+        return {
+            "cell_type": kind,
+            "source": [source],
+            "metadata": {"tags": list(tags)},
+            "outputs": [{}] * outputs,
+        }
+
+    cells = [
+        cell("markdown", "It is 3<!--= 1 + 2 --> and 4<!--= 2 + 2 -->.", 0),
+        cell("code", "print(3)\nassert True", 1),
+        cell("code", "print(time())", 2, "nbval-ignore-output"),
+        cell("code", "assert 1 < 2\nassert 2 < 3, 'no'", 0, "check"),
+    ]
+    (folder / "book").mkdir()
+    notebook = {"cells": cells, "metadata": {"companion": {"run_seconds": 1500}}}
+    page = folder / "book" / "page.ipynb"
+    page.write_text(json.dumps(notebook), encoding="utf-8")
+    toc = "root: book/index\nchapters:\n  - file: book/page\n  - file: book/words\n"
+    (folder / "_toc.yml").write_text(toc, encoding="utf-8")
+    return page
+
+
+def test_what_was_verified_is_counted(tmp_path: Path) -> None:
+    stored_page(tmp_path)
+    _, _, row, total = course_verified.pages_table(tmp_path)
+    assert row == "| [](/book/page.ipynb) | – | 1,500 | 2 | 1 | 2 | 2 |"
+    assert total == "| **1 pages** |  | 1,500 | 2 | 1 | 2 | 2 |"
+
+
+def test_the_day_of_a_page_is_that_of_its_last_commit(checkout: Path) -> None:
+    stored_page(checkout)
+    name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for day, words in (("2026-01-02", "one"), ("2026-03-04", "two")):
+        (checkout / "book" / "words.md").write_text(words, encoding="utf-8")
+        subprocess.run(["git", "-C", str(checkout), "add", "."], check=True)
+        dated = {**os.environ, "GIT_COMMITTER_DATE": f"{day}T12:00:00+0000"}
+        commit = ["git", *name, "-C", str(checkout), "commit", "--quiet", "--message", words]
+        subprocess.run(commit, check=True, env=dated)
+    assert course_verified.last_changes(checkout) == {
+        "book/page.ipynb": "2026-01-02",
+        "book/words.md": "2026-03-04",
+    }
+
+
+def test_the_versions_are_the_locks() -> None:
+    lines = list(course_verified.versions_list(ROOT))
+    lock = (ROOT / "requirements" / "all.txt").read_text("utf-8")
+    assert [line.split()[1] for line in lines] == list(course_verified.NAMED)
+    for line in lines:
+        for version in line.split(" ", 2)[2].split(" or "):
+            assert f"{line.split()[1]}=={version} " in lock
