@@ -241,7 +241,7 @@ def test_an_axis_stays_where_it_is_or_the_reader_is_told(
 def test_an_axis_writes_powers_of_ten_as_people_do(explorer: Explorer, figure: Locator) -> None:
     for indices in (explorer.grid[0], explorer.start, explorer.last):
         shown_at(figure, [indices])
-        labels = figure.locator(".role-axis-label text").all_inner_texts()
+        labels = figure.locator(".role-axis-label text").all_text_contents()
         assert not [label for label in labels if re.search(r"\de[+\-−]?\d", label)]
 
 
