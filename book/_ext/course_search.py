@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
 COUNTS_FILE = "search_counts.js"
-IN_LEAD = 20  # times that a word of the first paragraph counts: it says what a page is about
+IN_LEAD = 40  # times that a word of the first paragraph counts: it says what a page is about
 ARTICLE = re.compile(r"<article\b.*?</article>", re.DOTALL)
 # Code and formulas are no prose.
 UNREAD = re.compile(
