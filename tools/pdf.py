@@ -50,7 +50,11 @@ def contents(site: Path) -> Iterator[tuple[str, str, bool]]:
     for link in page.select("nav.bd-links a.internal"):
         file = (site / FIRST).parent / str(link["href"])
         name = file.resolve().relative_to(site.resolve()).as_posix()
-        yield name, link.get_text(" ", strip=True), "toctree-l2" in str(link.parent)[:80]
+        yield (
+            name,
+            link.get_text(" ", strip=True),
+            link.find_parent("li", class_="toctree-l2") is not None,
+        )
 
 
 def print_page(page: Page, address: str, title: str) -> bytes:
@@ -71,33 +75,30 @@ def print_page(page: Page, address: str, title: str) -> bytes:
 def bind(prints: Sequence[tuple[str, str, bool, bytes]], site: Path) -> PdfWriter:
     """The prints in one file, with an outline and with links that stay inside it."""
     writer = PdfWriter()
-    starts: dict[str, int] = {}
+    starts: dict[Path, int] = {}
     chapter = None
     for name, title, is_inside, content in prints:
-        starts[name] = len(writer.pages)
+        starts[site / name] = first = len(writer.pages)
         writer.append(PdfReader(io.BytesIO(content)), import_outline=False)
         parent = chapter if is_inside else None
-        item = writer.add_outline_item(title=title, page_number=starts[name], parent=parent)
+        item = writer.add_outline_item(title=title, page_number=first, parent=parent)
         chapter = chapter if is_inside else item
     for page in writer.pages:
         notes = [note.get_object() for note in page.get("/Annots", ArrayObject())]
-        kept = [note for note in notes if _stays_inside(note, starts, site, writer)]
+        kept = [note for note in notes if _stays_inside(note, starts, writer)]
         page[NameObject("/Annots")] = ArrayObject(kept)
     return writer
 
 
-def _stays_inside(note: Any, starts: dict[str, int], site: Path, writer: PdfWriter) -> bool:
+def _stays_inside(note: Any, starts: dict[Path, int], writer: PdfWriter) -> bool:
     """Turn a link to a file into one to its first page; say whether the link leads anywhere."""
     address = urlsplit(str(note.get("/A", {}).get("/URI", "")))
     if address.scheme != "file":
         return True
-    path = Path(unquote(address.path)).resolve()
-    name = (
-        path.relative_to(site.resolve()).as_posix() if path.is_relative_to(site.resolve()) else ""
-    )
-    if name not in starts:
+    first = starts.get(Path(unquote(address.path)))
+    if first is None:
         return False
-    place = ArrayObject([writer.pages[starts[name]].indirect_reference, NameObject("/Fit")])
+    place = ArrayObject([writer.pages[first].indirect_reference, NameObject("/Fit")])
     note[NameObject("/A")] = DictionaryObject(
         {NameObject("/S"): NameObject("/GoTo"), NameObject("/D"): place}
     )

@@ -91,9 +91,10 @@ if (bar && document.querySelector("div.cell_input")) {
 
 // The way through the course: the menu ticks the pages read to their end, and the first page says
 // where to go on. The browser keeps them in the order in which they were read.
+const pageAt = ({ pathname }) => pathname.split("/").slice(-2).join("/");
 const way = {
   pages: new Map([...document.querySelectorAll("nav.bd-links li.toctree-l2 > a")]
-    .map((link) => [new URL(link.href).pathname.split("/").slice(-2).join("/"), link])
+    .map((link) => [pageAt(new URL(link.href)), link])
     .filter(([page]) => /^0\d_/.test(page))),
   kept: () => {
     try { return JSON.parse(localStorage.getItem("read") ?? "[]").filter((page) => way.pages.has(page)); }
@@ -132,7 +133,7 @@ const way = {
     title.after(line);
   },
 };
-const here = location.pathname.split("/").slice(-2).join("/");
+const here = pageAt(location);
 const end = document.querySelector(".prev-next-footer");
 if (end && way.pages.has(here)) {
   new IntersectionObserver(([{ isIntersecting }], observer) => {
